@@ -27,23 +27,24 @@ export const layers = {
     typesOf: ["server/src/core"],
     files: [...CORE_DATA, "server/src/broker/contract.ts"],
   },
+  "server/src/config": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
   "server/src/telemetry": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
   "server/src/cluster": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
   // The broker drives the core, and writes through the ports of the others.
   "server/src/broker": {
     imports: ["server/src/core"],
-    typesOf: ["server/src/storage", "server/src/hooks", "server/src/delivery", "server/src/telemetry"],
+    typesOf: ["storage", "hooks", "delivery", "telemetry", "config"].map((l) => `server/src/${l}`),
     files: ["server/src/storage/port.ts"],
   },
   "server/src/rpc": {
     imports: ["sdk/src/gen", "server/src/broker", "server/src/delivery"],
-    typesOf: ["server/src/core", "server/src/hooks", "server/src/telemetry"],
+    typesOf: ["server/src/core", "server/src/hooks", "server/src/telemetry", "server/src/config"],
     files: CORE_DATA,
   },
   // compose.ts is the dependency graph as code; main.ts, index.ts and the configuration stand beside it.
   "server/src": {
     imports: [
-      ...["core", "storage", "hooks", "delivery", "telemetry", "cluster", "broker", "rpc"].map(
+      ...["core", "config", "storage", "hooks", "delivery", "telemetry", "cluster", "broker", "rpc"].map(
         (l) => `server/src/${l}`,
       ),
       "sdk/src/gen",
@@ -68,7 +69,7 @@ const entries = {
 const homes = [
   { packages: /^(level|classic-level|memory-level|abstract-level)$/, layers: ["server/src/storage", "test"] },
   { packages: /^fengari/, layers: ["server/src/hooks", "test"] },
-  { packages: /^smol-toml$/, layers: ["server/src", "test"] },
+  { packages: /^smol-toml$/, layers: ["server/src/config", "test"] },
   { packages: /^@oclif\//, layers: ["cli/src", "test"] },
 ];
 

@@ -1,0 +1,13 @@
+import { defineConfig } from "tsup";
+
+export default defineConfig({
+  // Each command stays a file of its own: oclif loads only the one that runs.
+  entry: ["src/main.ts", "src/commands/**/*.ts", "!src/**/*.test.ts"],
+  outDir: "dist",
+  format: "esm",
+  target: "node24",
+  tsconfig: "../tsconfig.json",
+  sourcemap: true,
+  clean: true,
+  silent: true,
+});

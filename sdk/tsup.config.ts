@@ -1,0 +1,12 @@
+import { defineConfig } from "tsup";
+
+export default defineConfig({
+  entry: ["src/index.ts", "src/gen/index.ts"],
+  format: "esm",
+  target: "node22",
+  tsconfig: "../tsconfig.json",
+  dts: true,
+  sourcemap: true,
+  clean: true,
+  silent: true,
+});

@@ -1,0 +1,63 @@
+// What the checks of the repository look at: the files git knows or would take, their text, and who imports whom.
+import { spawnSync } from "node:child_process";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+export const root = path.join(import.meta.dirname, "../..");
+export const workspaces = ["sdk", "server", "cli", "examples", "test"] as const;
+
+const leftBehind = /^(node_modules|dist|\.git|fila-data|tmp)$|\.(tsbuildinfo|tgz)$/;
+
+/** Paths relative to the root: tracked, or new and not ignored; without those deleted in the working tree. */
+function listFiles(): string[] {
+  // The owner of the folder does not matter to a list of names.
+  const args = ["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const git = spawnSync("git", args, { cwd: root, encoding: "utf8", maxBuffer: 64 << 20 });
+  if (git.status === 0)
+    return git.stdout.split("\0").filter((file) => file !== "" && existsSync(path.join(root, file)));
+  // An unpacked archive has no git: everything but what tools leave behind.
+  return globSync("**", { cwd: root, withFileTypes: true, exclude: (entry) => leftBehind.test(entry.name) })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"));
+}
+
+export const files: readonly string[] = listFiles();
+
+export const isGenerated = (file: string): boolean => /^sdk\/src\/gen\/(fila|google)\//.test(file);
+export const isVendored = (file: string): boolean => file.startsWith("proto/third_party/");
+export const isTest = (file: string): boolean => file.endsWith(".test.ts");
+
+/** TypeScript written by hand. */
+export const sources: readonly string[] = files.filter((file) => file.endsWith(".ts") && !isGenerated(file));
+
+const texts = new Map<string, string>();
+export function text(file: string): string {
+  let known = texts.get(file);
+  if (known === undefined) texts.set(file, (known = readFileSync(path.join(root, file), "utf8")));
+  return known;
+}
+
+/** Relative imports of one file, as paths from the root. Also what is started by URL: `new URL("./x.ts", import.meta.url)`. */
+export function importsOf(file: string, content = text(file)): readonly string[] {
+  const patterns = [
+    /\bfrom\s*["'](\.{1,2}\/[^"']+)["']/g,
+    /\bimport\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g,
+    /\bnew URL\(\s*["'](\.{1,2}\/[^"']+\.ts)["']/g,
+  ];
+  return patterns.flatMap((pattern) =>
+    [...content.matchAll(pattern)].map((match) => path.posix.join(path.posix.dirname(file), match[1]!)),
+  );
+}
+
+/** Everything that the given files reach by relative imports, themselves included. */
+export function reachableFrom(entries: readonly string[], imports = importsOf): ReadonlySet<string> {
+  const known = new Set(files);
+  const seen = new Set<string>();
+  const open = [...entries];
+  for (let file = open.pop(); file !== undefined; file = open.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const next of imports(file)) if (known.has(next) && next.endsWith(".ts")) open.push(next);
+  }
+  return seen;
+}
