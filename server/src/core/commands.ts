@@ -1,0 +1,90 @@
+// What the shell asks of the core: plain data. All times are milliseconds.
+
+/** One message to store, already validated. */
+export interface EnqueueItem {
+  readonly queue: string;
+  readonly fairnessKey: string;
+  /** 1 to 1,000; 0 = the key keeps its weight. */
+  readonly weight: number;
+  /** 1 to 1,000. */
+  readonly cost: number;
+  /** Sorted, without duplicates. */
+  readonly throttleKeys: readonly string[];
+  /** Headers and payload in wire form (fields 2 and 3 of EnqueueRequest and of Message). The core never looks inside. */
+  readonly body: Uint8Array;
+}
+
+/**
+ * consume: a stream without credit messages; the core itself holds it to 128 unsettled messages and 1 MiB.
+ * stream: StreamLease; credit comes from the client.
+ * poll: one long poll; takes up to `credit` messages at once, then it is done and its leases stand.
+ */
+export type ConsumerKind = "consume" | "stream" | "poll";
+
+/** 64 random bits that prove a lease, as two unsigned 32-bit halves. */
+export interface LeaseToken {
+  readonly high: number;
+  readonly low: number;
+}
+
+export type SettleAction = "ack" | "nack" | "extend" | "release";
+
+export interface SettleItem {
+  /** UUIDv7 as the client sent it. */
+  readonly id: string;
+  /** Absent: the form without token, for leases granted over Consume only. */
+  readonly token: LeaseToken | undefined;
+  readonly action: SettleAction;
+  /** nack: the reason given by the worker. */
+  readonly error: string;
+  /** extend: new duration; 0 = the lease's own. */
+  readonly extendMs: number;
+}
+
+/** A number chosen by the shell that comes back in the reply. */
+export type RequestId = number;
+/** A number chosen by the shell; names one consumer for its whole life, never reused within a run. */
+export type ConsumerId = number;
+/** A number chosen by the shell; names one transport connection (an HTTP/2 session). */
+export type ConnectionId = number;
+
+export interface OpenConsumer {
+  readonly type: "open";
+  readonly consumer: ConsumerId;
+  readonly queue: string;
+  readonly kind: ConsumerKind;
+  readonly connection: ConnectionId;
+  readonly principal: string;
+  readonly worker: string;
+  /** StreamLease: names the stream over reconnections; "" = none. */
+  readonly session: string;
+  /** 0 = the queue's. */
+  readonly visibilityMs: number;
+  /** Messages that it takes at first. Ignored for consume. */
+  readonly credit: number;
+}
+
+export type Command =
+  | { readonly type: "enqueue"; readonly request: RequestId; readonly items: readonly EnqueueItem[] }
+  | OpenConsumer
+  | { readonly type: "credit"; readonly consumer: ConsumerId; readonly messages: number }
+  /** Deliveries up to this ordinal are written to the transport, and its buffer has drained. */
+  | { readonly type: "written"; readonly consumer: ConsumerId; readonly ordinal: number }
+  /** The stream is gone. Deliveries beyond `written` never reached its transport and go back without an attempt. */
+  | { readonly type: "close"; readonly consumer: ConsumerId; readonly written: number }
+  | {
+      readonly type: "settle";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly connection: ConnectionId;
+      readonly principal: string;
+      readonly items: readonly SettleItem[];
+    }
+  | { readonly type: "create-queue"; readonly request: RequestId; readonly name: string; readonly visibilityMs: number }
+  | { readonly type: "delete-queue"; readonly request: RequestId; readonly name: string }
+  | { readonly type: "list-queues"; readonly request: RequestId; readonly after: string; readonly limit: number }
+  | { readonly type: "queue-stats"; readonly request: RequestId; readonly name: string; readonly topKeys: number }
+  /** The bytes of a message cannot be read back: it is set aside and never delivered. */
+  | { readonly type: "quarantine"; readonly queueNumber: number; readonly sequence: number }
+  /** The connection is closed; what is remembered of it may go. */
+  | { readonly type: "disconnect"; readonly connection: ConnectionId };

@@ -1,0 +1,272 @@
+// The core of the broker: commands in, mutations and effects out, no world in between. A turn is
+//   begin(now) -> step(command)* -> finish()
+// and nothing of it may be seen outside before its mutations are durable.
+import type { Command, EnqueueItem, OpenConsumer } from "./commands.ts";
+import { Consumer } from "./consumer.ts";
+import type { EnqueueOutcome, QueueStats, QueueSummary } from "./effects.ts";
+import { type Failure, failure, invariant } from "./errors.ts";
+import { FormerHolders, ReadyClock, closeConsumer, dropDeadQueues, expireLeases, leaveQueue } from "./lease-endings.ts";
+import { Orphans } from "./orphans.ts";
+import { MessageState, type Place } from "./message-table.ts";
+import { Queue } from "./queue.ts";
+import { queueStats, summaryOf } from "./queue-stats.ts";
+import { deliver } from "./scheduling.ts";
+import { settleAll } from "./settlement.ts";
+import { State } from "./state.ts";
+import { type Entropy, type Now, Turn, type TurnResult } from "./turn.ts";
+
+export interface CoreLimits {
+  /** Queues at most; default 10,000. */
+  readonly maxQueues: number;
+  /** Leases that one turn grants at most. */
+  readonly leasesPerTurn: number;
+  /** Expired leases and messages of deleted queues that one turn moves at most. */
+  readonly slicePerTurn: number;
+}
+
+export const defaultLimits: CoreLimits = { maxQueues: 10_000, leasesPerTurn: 2_000, slicePerTurn: 5_000 };
+
+export class Core {
+  readonly state: State;
+  readonly formerHolders = new FormerHolders();
+  readonly readyClock = new ReadyClock();
+  readonly orphans = new Orphans();
+  readonly #limits: CoreLimits;
+  readonly #entropy: Entropy;
+  #turn: Turn | undefined;
+
+  /** @param salt 0 to 1,023: part of every message id. */
+  constructor(salt: number, entropy: Entropy, limits: CoreLimits = defaultLimits) {
+    this.state = new State(salt);
+    this.#entropy = entropy;
+    this.#limits = limits;
+  }
+
+  begin(now: Now): void {
+    this.#turn = new Turn(now, this.#entropy, this.#limits.leasesPerTurn, this.#limits.slicePerTurn);
+  }
+
+  step(command: Command): void {
+    const turn = this.#openTurn();
+    switch (command.type) {
+      case "enqueue":
+        turn.effects.push({ type: "enqueued", request: command.request, outcomes: this.#enqueueAll(turn, command.items) });
+        return;
+      case "settle": {
+        const queue = this.state.queuesByName.get(command.queue);
+        if (queue === undefined) this.#fail(turn, command.request, unknownQueue(command.queue));
+        else {
+          const outcomes = settleAll(this, turn, queue, command.items, command);
+          turn.effects.push({ type: "settled", request: command.request, outcomes });
+        }
+        return;
+      }
+      case "open":
+        this.#open(turn, command);
+        return;
+      case "credit": {
+        const consumer = this.state.consumers.get(command.consumer);
+        if (consumer === undefined) return;
+        consumer.credit += command.messages;
+        this.state.maybeAvailable(consumer);
+        return;
+      }
+      case "written": {
+        const consumer = this.state.consumers.get(command.consumer);
+        if (consumer === undefined) return;
+        consumer.written(command.ordinal);
+        this.state.maybeAvailable(consumer);
+        return;
+      }
+      case "close": {
+        const consumer = this.state.consumers.get(command.consumer);
+        if (consumer !== undefined) closeConsumer(this, turn, consumer, command.written);
+        return;
+      }
+      case "disconnect":
+        this.formerHolders.forget(command.connection);
+        return;
+      case "quarantine":
+        this.#quarantine(turn, command.queueNumber, command.sequence);
+        return;
+      default:
+        this.#administer(turn, command);
+    }
+  }
+
+  #administer(
+    turn: Turn,
+    command: Extract<Command, { type: "create-queue" | "delete-queue" | "list-queues" | "queue-stats" }>,
+  ): void {
+    switch (command.type) {
+      case "create-queue": {
+        const refused = this.#createQueue(turn, command.name, command.visibilityMs);
+        if (refused === undefined) turn.effects.push({ type: "done", request: command.request });
+        else this.#fail(turn, command.request, refused);
+        return;
+      }
+      case "delete-queue": {
+        const queue = this.state.queuesByName.get(command.name);
+        if (queue === undefined) {
+          this.#fail(turn, command.request, unknownQueue(command.name));
+          return;
+        }
+        this.#deleteQueue(turn, queue);
+        turn.effects.push({ type: "done", request: command.request });
+        return;
+      }
+      case "list-queues":
+        turn.effects.push({ type: "queues", request: command.request, ...this.#list(command.after, command.limit) });
+        return;
+      case "queue-stats": {
+        const stats = this.stats(command.name, command.topKeys);
+        if (stats === undefined) this.#fail(turn, command.request, unknownQueue(command.name));
+        else turn.effects.push({ type: "stats", request: command.request, stats });
+      }
+    }
+  }
+
+  /** Does what time and the commands make due, and closes the turn. */
+  finish(): TurnResult {
+    const turn = this.#openTurn();
+    const expired = expireLeases(this, turn);
+    const orphaned = this.orphans.giveUp(this, turn);
+    const dropping = dropDeadQueues(this.state, turn);
+    const scheduling = deliver(this.state, turn);
+    turn.close();
+    this.#turn = undefined;
+    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || dropping || scheduling };
+  }
+
+  /** The monotonic time at which a turn is needed even without a command; Infinity: never. */
+  get nextDeadline(): number {
+    return Math.min(this.state.deadlines.first?.deadline ?? Infinity, this.orphans.deadline);
+  }
+
+  /** Where the bytes of a message are, and the page of its facts. */
+  placeOf(slot: number): Place {
+    const { table } = this.state;
+    return {
+      record: table.record(slot),
+      offset: table.offset(slot),
+      length: table.length(slot),
+      page: table.page(slot),
+    };
+  }
+
+  stats(name: string, topKeys: number): QueueStats | undefined {
+    const queue = this.state.queuesByName.get(name);
+    return queue === undefined ? undefined : queueStats(queue, topKeys);
+  }
+
+  #openTurn(): Turn {
+    invariant(this.#turn !== undefined, "a turn is open");
+    return this.#turn;
+  }
+
+  #fail(turn: Turn, request: number, refused: Failure): void {
+    turn.effects.push({ type: "failed", request, failure: refused });
+  }
+
+  #enqueueAll(turn: Turn, items: readonly EnqueueItem[]): EnqueueOutcome[] {
+    const readyAt = this.readyClock.read(turn.now.wall);
+    const outcomes = new Array<EnqueueOutcome>(items.length);
+    for (let at = 0; at < items.length; at += 1) outcomes[at] = this.#enqueue(turn, items[at] as EnqueueItem, readyAt);
+    return outcomes;
+  }
+
+  #enqueue(turn: Turn, item: EnqueueItem, readyAt: number): EnqueueOutcome {
+    const { state } = this;
+    const queue = state.queuesByName.get(item.queue);
+    if (queue === undefined) return unknownQueue(item.queue);
+    const key = state.keyOf(queue, item.fairnessKey);
+    if (item.weight !== 0 && item.weight !== key.weight) {
+      queue.ring.setWeight(key, item.weight, key.ready > 0 ? state.headCost(key) : 1);
+      key.weighed = true;
+      turn.mutations.push({ type: "weighed", queueNumber: queue.number, fairnessKey: key.name, weight: item.weight });
+    }
+    const lane = state.laneFor(key, item.throttleKeys);
+    const sequence = queue.nextSequence;
+    queue.nextSequence += 1;
+    const enqueuedAt = turn.now.wall;
+    const { cost, body } = item;
+    const length = body.byteLength;
+    const slot = state.addMessage(lane, { sequence, enqueuedAt, readyAt, attempts: 0, cost, record: 0, offset: 0, length, page: 0 });
+    turn.mutations.push({ type: "enqueued", slot, lane, sequence, enqueuedAt, readyAt, cost, body });
+    state.makeReady(slot);
+    return state.idOf(slot);
+  }
+
+  #open(turn: Turn, command: OpenConsumer): void {
+    const queue = this.state.queuesByName.get(command.queue);
+    if (queue === undefined) {
+      turn.effects.push({ type: "ended", consumer: command.consumer, failure: unknownQueue(command.queue) });
+      return;
+    }
+    invariant(!this.state.consumers.has(command.consumer), "a consumer's number is used once");
+    const { kind, principal, worker, session } = command;
+    const visibilityMs = command.visibilityMs === 0 ? queue.visibilityMs : command.visibilityMs;
+    const holder = { kind, principal, worker, session };
+    const consumer = new Consumer(command.consumer, queue, holder, command.connection, visibilityMs, command.credit);
+    this.state.consumers.set(consumer.id, consumer);
+    queue.consumers.add(consumer);
+    const adopted = this.orphans.adopt(this, turn, consumer);
+    turn.effects.push({ type: "opened", consumer: consumer.id, visibilityMs, adopted });
+    this.state.maybeAvailable(consumer);
+  }
+
+  #createQueue(turn: Turn, name: string, visibilityMs: number): Failure | undefined {
+    const { state } = this;
+    if (state.queuesByName.has(name)) {
+      return failure("QUEUE_EXISTS", `queue "${name}" exists already; choose another name or delete it first`, {
+        metadata: { queue: name },
+      });
+    }
+    if (state.queuesByName.size >= this.#limits.maxQueues) {
+      return failure("TOO_MANY_QUEUES", `there are ${this.#limits.maxQueues} queues already; delete one, or raise limits.max_queues`);
+    }
+    const queue = state.addQueue(state.nextQueueNumber, name, visibilityMs);
+    turn.mutations.push({ type: "queue-created", queueNumber: queue.number, name, visibilityMs });
+    return undefined;
+  }
+
+  #deleteQueue(turn: Turn, queue: Queue): void {
+    queue.dead = true;
+    this.state.queuesByName.delete(queue.name);
+    this.state.dying.push(queue);
+    turn.mutations.push({ type: "queue-deleted", queueNumber: queue.number, name: queue.name });
+    const gone = failure("QUEUE_NOT_FOUND", `queue "${queue.name}" was deleted`, { metadata: { queue: queue.name } });
+    for (const consumer of [...queue.consumers]) {
+      leaveQueue(this.state, consumer);
+      // It stays in the dead queue's set until its leases are taken from it, slice by slice.
+      queue.consumers.add(consumer);
+      turn.effects.push({ type: "ended", consumer: consumer.id, failure: gone });
+    }
+  }
+
+  #quarantine(turn: Turn, queueNumber: number, sequence: number): void {
+    const { state } = this;
+    const slot = state.index.get(queueNumber, sequence);
+    if (slot === undefined || state.laneOf(slot).key.queue.dead) return;
+    const lease = state.leases.get(slot);
+    if (lease !== undefined) {
+      if (lease.consumer !== undefined) turn.lost(lease.consumer, { id: state.idOf(slot), token: lease.token });
+      state.endLease(lease);
+    } else if (state.table.state(slot) === MessageState.ready) state.unready(slot);
+    state.table.setState(slot, MessageState.quarantined);
+    state.setAside.add(slot);
+    turn.mutations.push({ type: "quarantined", queueNumber, sequence, page: state.table.page(slot) });
+  }
+
+  #list(after: string, limit: number): { queues: QueueSummary[]; total: number; more: boolean } {
+    const names = [...this.state.queuesByName.keys()].filter((name) => name > after).sort();
+    const queues = names.slice(0, limit).map((name) => summaryOf(this.state.queuesByName.get(name) as Queue));
+    return { queues, total: this.state.queuesByName.size, more: names.length > limit };
+  }
+}
+
+export function unknownQueue(name: string): Failure {
+  return failure("QUEUE_NOT_FOUND", `queue "${name}" does not exist; create it with CreateQueue or "fila queue create ${name}"`, {
+    metadata: { queue: name },
+  });
+}

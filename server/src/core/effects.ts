@@ -1,0 +1,86 @@
+// What the core asks of the world once the turn is durable: plain data.
+import type { ConsumerId, LeaseToken, RequestId } from "./commands.ts";
+import type { Failure } from "./errors.ts";
+
+/** The id of the stored message, or why it was not stored. */
+export type EnqueueOutcome = string | Failure;
+
+/** undefined = done; a number = extended, the wall-clock time when the lease ends now. */
+export type SettleOutcome = undefined | number | Failure;
+
+/** One lease granted. */
+export interface Delivery {
+  /** 1, 2, 3, ... within its consumer. */
+  readonly ordinal: number;
+  readonly id: string;
+  readonly queue: string;
+  readonly queueNumber: number;
+  readonly sequence: number;
+  readonly fairnessKey: string;
+  readonly weight: number;
+  readonly throttleKeys: readonly string[];
+  readonly attempts: number;
+  /** Wall clock. */
+  readonly enqueuedAt: number;
+  readonly leasedAt: number;
+  readonly leaseExpiresAt: number;
+  readonly token: LeaseToken;
+  /** Slot in the message table: from it the shell looks up where the bytes are, before the next turn. */
+  readonly slot: number;
+}
+
+export interface LostLease {
+  readonly id: string;
+  readonly token: LeaseToken;
+}
+
+export interface QueueSummary {
+  readonly name: string;
+  readonly depth: number;
+  readonly inFlight: number;
+  readonly consumers: number;
+}
+
+export interface KeyStats {
+  readonly key: string;
+  readonly pending: number;
+  readonly deficit: number;
+  readonly weight: number;
+}
+
+export interface QueueStats extends QueueSummary {
+  readonly activeKeys: number;
+  readonly visibilityMs: number;
+  readonly keys: readonly KeyStats[];
+  /** The queue has more keys than `keys` shows. */
+  readonly truncated: boolean;
+}
+
+export type Reply =
+  | { readonly type: "enqueued"; readonly request: RequestId; readonly outcomes: readonly EnqueueOutcome[] }
+  | { readonly type: "settled"; readonly request: RequestId; readonly outcomes: readonly SettleOutcome[] }
+  | { readonly type: "done"; readonly request: RequestId }
+  | { readonly type: "failed"; readonly request: RequestId; readonly failure: Failure }
+  | {
+      readonly type: "queues";
+      readonly request: RequestId;
+      readonly queues: readonly QueueSummary[];
+      readonly total: number;
+      /** There are more after the last one. */
+      readonly more: boolean;
+    }
+  | { readonly type: "stats"; readonly request: RequestId; readonly stats: QueueStats };
+
+export type Effect =
+  | Reply
+  | {
+      readonly type: "opened";
+      readonly consumer: ConsumerId;
+      readonly visibilityMs: number;
+      /** Leases of the same session from before a restart, now held by this consumer. */
+      readonly adopted: readonly { readonly id: string; readonly token: LeaseToken; readonly leaseExpiresAt: number }[];
+    }
+  | { readonly type: "deliver"; readonly consumer: ConsumerId; readonly deliveries: readonly Delivery[] }
+  | { readonly type: "lost"; readonly consumer: ConsumerId; readonly leases: readonly LostLease[] }
+  /** The consumer is gone from the core: refused at its opening, or its queue was deleted. */
+  | { readonly type: "ended"; readonly consumer: ConsumerId; readonly failure: Failure };

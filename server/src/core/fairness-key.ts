@@ -1,0 +1,108 @@
+// A fairness key of one queue: its ring state and its lanes. Made with its first message, gone with its last.
+import { RingKey } from "./fairness-ring.ts";
+import { Lane, precedes } from "./lane.ts";
+import type { MessageTable } from "./message-table.ts";
+import type { Queue } from "./queue.ts";
+
+export class FairnessKey extends RingKey {
+  readonly queue: Queue;
+  readonly name: string;
+  /** Messages in any state; at 0 the key goes. */
+  total = 0;
+  /** Messages that may be delivered now. */
+  ready = 0;
+  /** Whether its weight was ever written down. */
+  weighed = false;
+  /** The lane without throttle keys, which most keys have alone. */
+  plain: Lane | undefined;
+  /** The others, by their throttle keys. */
+  throttled: Map<string, Lane> | undefined;
+  /** Lanes with ready messages, a binary heap by the place of their heads. */
+  readonly #heap: Lane[] = [];
+
+  constructor(queue: Queue, name: string) {
+    super();
+    this.queue = queue;
+    this.name = name;
+  }
+
+  /** The lane whose head goes next. */
+  get first(): Lane | undefined {
+    return this.#heap[0];
+  }
+
+  findLane(throttleKeys: readonly string[]): Lane | undefined {
+    return throttleKeys.length === 0 ? this.plain : this.throttled?.get(laneSignature(throttleKeys));
+  }
+
+  addLane(lane: Lane): void {
+    if (lane.throttleKeys.length === 0) this.plain = lane;
+    else (this.throttled ??= new Map<string, Lane>()).set(laneSignature(lane.throttleKeys), lane);
+  }
+
+  removeLane(lane: Lane): void {
+    if (lane === this.plain) this.plain = undefined;
+    else this.throttled?.delete(laneSignature(lane.throttleKeys));
+  }
+
+  *lanes(): Iterable<Lane> {
+    if (this.plain !== undefined) yield this.plain;
+    if (this.throttled !== undefined) yield* this.throttled.values();
+  }
+
+  /** The head of the lane is another message now, or the lane has become empty or has its first one. */
+  reorder(table: MessageTable, lane: Lane): void {
+    if (lane.head < 0) this.#leave(table, lane);
+    else if (lane.heapIndex < 0) {
+      lane.heapIndex = this.#heap.push(lane) - 1;
+      this.#up(table, lane);
+    } else if (this.#heap.length > 1) {
+      this.#up(table, lane);
+      this.#down(table, lane);
+    }
+  }
+
+  #leave(table: MessageTable, lane: Lane): void {
+    const index = lane.heapIndex;
+    if (index < 0) return;
+    lane.heapIndex = -1;
+    const last = this.#heap.pop() as Lane;
+    if (last === lane) return;
+    this.#heap[index] = last;
+    last.heapIndex = index;
+    this.#up(table, last);
+    this.#down(table, last);
+  }
+
+  #up(table: MessageTable, lane: Lane): void {
+    while (lane.heapIndex > 0) {
+      const parent = this.#heap[(lane.heapIndex - 1) >> 1] as Lane;
+      if (!precedes(table, lane.head, parent.head)) return;
+      this.#swap(lane, parent);
+    }
+  }
+
+  #down(table: MessageTable, lane: Lane): void {
+    for (;;) {
+      const left = this.#heap[lane.heapIndex * 2 + 1];
+      const right = this.#heap[lane.heapIndex * 2 + 2];
+      if (left === undefined) return;
+      const child = right !== undefined && precedes(table, right.head, left.head) ? right : left;
+      if (!precedes(table, child.head, lane.head)) return;
+      this.#swap(child, lane);
+    }
+  }
+
+  #swap(a: Lane, b: Lane): void {
+    const index = a.heapIndex;
+    a.heapIndex = b.heapIndex;
+    b.heapIndex = index;
+    this.#heap[a.heapIndex] = a;
+    this.#heap[b.heapIndex] = b;
+  }
+}
+
+/** Throttle keys hold no control characters, so the separator is unambiguous. */
+function laneSignature(throttleKeys: readonly string[]): string {
+  return throttleKeys.join("\u0000");
+}

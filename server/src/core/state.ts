@@ -1,0 +1,190 @@
+// All that the core knows, with the moves that keep its parts in step: table, index, lanes, ring, counts and leases
+// change together or not at all. Policy (who gets what, and when) stands in the modules that call these moves.
+import type { ConsumerId, LeaseToken } from "./commands.ts";
+import type { Consumer } from "./consumer.ts";
+import { invariant } from "./errors.ts";
+import { FairnessKey } from "./fairness-key.ts";
+import type { RingKey } from "./fairness-ring.ts";
+import { Lane } from "./lane.ts";
+import { DeadlineHeap, Lease } from "./lease.ts";
+import { formatMessageId } from "./message-id.ts";
+import { MessageIndex } from "./message-index.ts";
+import { MessageState, MessageTable, type NewMessage } from "./message-table.ts";
+import type { Holder } from "./mutations.ts";
+import { Queue } from "./queue.ts";
+import { RecentSettlements } from "./recent-settlements.ts";
+
+export class State {
+  readonly table = new MessageTable();
+  readonly index: MessageIndex;
+  readonly #lanes: (Lane | undefined)[] = [];
+  readonly #vacantLanes: number[] = [];
+  readonly queuesByName = new Map<string, Queue>();
+  readonly queuesByNumber = new Map<number, Queue>();
+  nextQueueNumber = 1;
+  readonly consumers = new Map<ConsumerId, Consumer>();
+  readonly deadlines = new DeadlineHeap();
+  /** Leases by the slot of their message. */
+  readonly leases = new Map<number, Lease>();
+  readonly recent = new RecentSettlements();
+  /** Queues with something to deliver and someone to take it. */
+  readonly toSchedule: Queue[] = [];
+  /** Deleted queues whose messages still have to go. */
+  readonly dying: Queue[] = [];
+  /** Slots of quarantined messages, which stand in no lane. */
+  readonly setAside = new Set<number>();
+  /** Part of every message id, so that two stores do not give the same ones. */
+  readonly salt: number;
+  readonly headCost = (key: RingKey): number => this.#headCostOf(key as FairnessKey);
+
+  constructor(salt: number) {
+    this.salt = salt;
+    this.index = new MessageIndex({
+      sequenceOf: (slot) => this.table.sequence(slot),
+      queueNumberOf: (slot) => this.laneOf(slot).queueNumber,
+    });
+  }
+
+  laneOf(slot: number): Lane {
+    return this.#lanes[this.table.lane(slot)] as Lane;
+  }
+
+  idOf(slot: number): string {
+    const { number } = this.laneOf(slot).key.queue;
+    return formatMessageId(this.table.enqueuedAt(slot), number, this.table.sequence(slot), this.salt);
+  }
+
+  addQueue(number: number, name: string, visibilityMs: number): Queue {
+    const queue = new Queue(number, name, visibilityMs);
+    this.queuesByName.set(name, queue);
+    this.queuesByNumber.set(number, queue);
+    this.nextQueueNumber = Math.max(this.nextQueueNumber, number + 1);
+    return queue;
+  }
+
+  keyOf(queue: Queue, name: string): FairnessKey {
+    let key = queue.keys.get(name);
+    if (key === undefined) {
+      key = new FairnessKey(queue, name);
+      queue.keys.set(name, key);
+    }
+    return key;
+  }
+
+  laneFor(key: FairnessKey, throttleKeys: readonly string[]): Lane {
+    const known = key.findLane(throttleKeys);
+    if (known !== undefined) return known;
+    const id = this.#vacantLanes.pop() ?? this.#lanes.length;
+    const lane = new Lane(id, key, throttleKeys);
+    this.#lanes[id] = lane;
+    key.addLane(lane);
+    return lane;
+  }
+
+  /** A message that is in no list yet: `makeReady` or `addLease` comes next. */
+  addMessage(lane: Lane, facts: NewMessage): number {
+    const slot = this.table.allocate();
+    this.table.fill(slot, lane.id, facts);
+    this.index.add(lane.queueNumber, facts.sequence, slot);
+    lane.total += 1;
+    lane.key.total += 1;
+    lane.key.queue.depth += 1;
+    return slot;
+  }
+
+  /** The message stands in no list and has no lease any more. Its lane and key go with their last message. */
+  removeMessage(slot: number): { key: FairnessKey; keyGone: boolean } {
+    const lane = this.laneOf(slot);
+    const { key } = lane;
+    const { queue } = key;
+    this.index.remove(queue.number, this.table.sequence(slot), slot);
+    this.table.release(slot);
+    lane.total -= 1;
+    key.total -= 1;
+    queue.depth -= 1;
+    if (lane.total === 0) {
+      key.removeLane(lane);
+      this.#lanes[lane.id] = undefined;
+      this.#vacantLanes.push(lane.id);
+    }
+    if (key.total === 0) queue.keys.delete(key.name);
+    return { key, keyGone: key.total === 0 };
+  }
+
+  /** The message may be delivered from now on, at its place (readyAt, sequence). */
+  makeReady(slot: number): void {
+    const lane = this.laneOf(slot);
+    const { key } = lane;
+    this.table.setState(slot, MessageState.ready);
+    const before = key.first?.head;
+    if (lane.insert(this.table, slot)) key.reorder(this.table, lane);
+    key.ready += 1;
+    if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
+    else if (key.first?.head !== before) key.queue.ring.headChanged(key, this.#headCostOf(key));
+    this.schedule(key.queue);
+  }
+
+  /** Takes the head of a lane out for delivery and charges its cost to the key. */
+  takeHead(lane: Lane): number {
+    const { key } = lane;
+    const slot = lane.head;
+    const cost = this.table.cost(slot);
+    lane.remove(this.table, slot);
+    key.reorder(this.table, lane);
+    key.ready -= 1;
+    if (key.ready === 0) key.queue.ring.deactivate(key);
+    else key.queue.ring.charge(key, cost, this.#headCostOf(key));
+    return slot;
+  }
+
+  /** Takes a ready message out without delivering it. */
+  unready(slot: number): void {
+    const lane = this.laneOf(slot);
+    const { key } = lane;
+    const wasHead = lane.remove(this.table, slot);
+    if (wasHead) key.reorder(this.table, lane);
+    key.ready -= 1;
+    if (key.ready === 0) key.queue.ring.deactivate(key);
+    else if (wasHead) key.queue.ring.headChanged(key, this.#headCostOf(key));
+  }
+
+  addLease(slot: number, token: LeaseToken, durationMs: number, holder: Holder, wall: number, mono: number): Lease {
+    const lease = new Lease(slot, token, durationMs, holder, wall, mono + durationMs);
+    this.table.setState(slot, MessageState.leased);
+    this.leases.set(slot, lease);
+    this.deadlines.add(lease);
+    this.laneOf(slot).key.queue.inFlight += 1;
+    return lease;
+  }
+
+  /** The lease is over; what becomes of the message is the caller's next move. */
+  endLease(lease: Lease): void {
+    const { consumer, slot } = lease;
+    this.leases.delete(slot);
+    this.deadlines.remove(lease);
+    this.laneOf(slot).key.queue.inFlight -= 1;
+    if (consumer === undefined) return;
+    consumer.drop(lease, this.table.length(slot));
+    this.maybeAvailable(consumer);
+  }
+
+  /** The consumer may be able to take a message again. */
+  maybeAvailable(consumer: Consumer): void {
+    if (consumer.closed || !consumer.canTake(0)) return;
+    consumer.queue.line.join(consumer);
+    this.schedule(consumer.queue);
+  }
+
+  schedule(queue: Queue): void {
+    if (queue.scheduled || queue.dead || queue.ring.size === 0 || queue.line.first === undefined) return;
+    queue.scheduled = true;
+    this.toSchedule.push(queue);
+  }
+
+  #headCostOf(key: FairnessKey): number {
+    const lane = key.first;
+    invariant(lane !== undefined, "an active key has a lane with a head");
+    return this.table.cost(lane.head);
+  }
+}
+
