@@ -81,6 +81,9 @@ function fail(message) {
 }
 
 var reason = mismatch();
+if (reason === "" && parseInt(process.versions.node, 10) < FLOOR && !fs.existsSync(installedNode)) {
+  reason = "node_modules brings no current Node";
+}
 if (reason !== "") {
   process.stderr.write("set-up: installing dependencies (" + reason + ")\n");
   install();
