@@ -22,7 +22,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface LoadedConfig {
   readonly config: Config;
   /** Where the value of a setting came from, for people. */
-  origin(name: SettingName): string;
+  readonly origin: (name: SettingName) => string;
   /** Each one line. */
   readonly warnings: readonly string[];
 }

@@ -1,0 +1,124 @@
+// Every protocol that the RPC library offers (gRPC, gRPC-Web, Connect, JSON) for requests of node:http and node:http2.
+// What connectNodeAdapter does, with three differences: no request can throw past it (a forged Host header does, there),
+// errors carry details, and an unknown procedure is explained.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { createRegistry } from "@bufbuild/protobuf";
+import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { UniversalHandlerFn, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@fila/sdk/gen";
+import { failure } from "../core/errors.ts";
+import type { Log } from "../telemetry/log.ts";
+import { completeError, connectError, funnel } from "./connect-error.ts";
+import { errorResponse, withCompleteErrors } from "./error-completion.ts";
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+export type ConnectHandler = (request: NodeRequest, response: NodeResponse, values: ContextValues) => void;
+
+/** The longest time that a timer of Node can hold; beyond it a timer fires at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+// Lets the JSON form of an error show its details in plain text.
+const jsonOptions = { registry: createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema) };
+
+export interface ConnectHandlerOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly readMaxBytes: number;
+  readonly log: Log;
+}
+
+export function createConnectHandler({ routes, readMaxBytes, log }: ConnectHandlerOptions): ConnectHandler {
+  const router = createConnectRouter({
+    acceptCompression: [],
+    readMaxBytes,
+    maxTimeoutMs: MAX_TIMEOUT_MS,
+    jsonOptions,
+    binaryOptions: { readUnknownFields: false },
+    interceptors: [errorFunnel(log)],
+  });
+  routes(router);
+  const handlers = new Map<string, UniversalHandlerFn>();
+  for (const handler of router.handlers) {
+    const complete = (error: ConnectError, procedure: string): ConnectError => completeError(error, log, procedure);
+    handlers.set(handler.requestPath, withCompleteErrors(handler, complete, jsonOptions));
+  }
+
+  async function answer(request: NodeRequest, response: NodeResponse, values: ContextValues): Promise<void> {
+    const handler = handlers.get(pathOf(request));
+    if (handler === undefined) {
+      request.resume();
+      await universalResponseToNodeResponse(unknownProcedure(request), response);
+      return;
+    }
+    await universalResponseToNodeResponse(await handler(toUniversal(request, response, values)), response);
+  }
+
+  return (request, response, values) => {
+    answer(request, response, values).catch((reason: unknown) => {
+      // Mostly a client that went away in the middle of an answer.
+      if (!isAbandoned(reason)) log.error("an answer could not be written", reason, { path: pathOf(request) });
+      response.destroy();
+    });
+  };
+}
+
+function errorFunnel(log: Log): Interceptor {
+  return (next) => async (request) => {
+    const procedure = request.url.slice(request.url.lastIndexOf("/") + 1);
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: funnelled(response.message, log, procedure) };
+    } catch (reason) {
+      throw funnel(reason, log, procedure);
+    }
+  };
+}
+
+async function* funnelled<T>(messages: AsyncIterable<T>, log: Log, procedure: string): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (reason) {
+    throw funnel(reason, log, procedure);
+  }
+}
+
+function toUniversal(request: NodeRequest, response: NodeResponse, values: ContextValues) {
+  // The library builds an URL from this header and throws on one that makes none.
+  const headers: { host?: string | undefined; ":authority"?: string | undefined } = request.headers;
+  const authority = headers[":authority"] ?? headers.host;
+  if (authority === undefined || !URL.canParse(`http://${authority}/`))
+    headers.host = headers[":authority"] = "localhost";
+  return universalRequestFromNodeRequest(request, response, undefined, values);
+}
+
+function pathOf(request: NodeRequest): string {
+  const url = request.url ?? "";
+  const query = url.indexOf("?");
+  return query === -1 ? url : url.slice(0, query);
+}
+
+function unknownProcedure(request: NodeRequest): UniversalServerResponse {
+  const path = pathOf(request);
+  const shown = path.length > 200 ? `${path.slice(0, 200)}...` : path;
+  const error = connectError(
+    failure(
+      "NOT_IMPLEMENTED",
+      `this broker has no ${shown}; procedures are /fila.v1.FilaService/* and /fila.v1.FilaAdmin/*`,
+    ),
+  );
+  const contentType = request.headers["content-type"] ?? "";
+  if (!contentType.startsWith("application/grpc")) return errorResponse(error, 404, jsonOptions);
+  // gRPC wants its status, and a "trailers-only" answer carries it in the header.
+  const header = setTrailerStatus(new Headers({ "content-type": contentType }), error);
+  return { status: 200, header };
+}
+
+function isAbandoned(reason: unknown): boolean {
+  const { code } = ConnectError.from(reason);
+  return code === Code.Aborted || code === Code.Canceled;
+}
