@@ -87,6 +87,14 @@ export default defineConfig(
       "@typescript-eslint/no-unsafe-call": "off",
       "@typescript-eslint/no-unsafe-return": "off",
       "@typescript-eslint/no-unnecessary-condition": "off",
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "CallExpression[callee.name='setTimeout'][arguments.1.value>=10]",
+          message: "Wait for a signal, never for time. A deadline is AbortSignal.timeout() or the test's own timeout.",
+        },
+      ],
+      "no-restricted-imports": ["error", { paths: ["timers/promises", "node:timers/promises"] }],
     },
   },
   {

@@ -37,7 +37,12 @@ export function weakTest(file: string, content: string): string[] {
   const sleeps = /\bsetTimeout\s*\((?:[^()]|\([^()]*\))*,\s*[\d_]{2,}\s*\)|timers\/promises/;
   return [
     ...eachLine(file, content, passes, "a test that is skipped, alone or to do proves nothing; repair it or delete it"),
-    ...eachLine(file, content, sleeps, "wait for a signal (an event, a line of output, a reply), never for time"),
+    ...eachLine(
+      file,
+      content,
+      sleeps,
+      "wait for a signal (an event, a line of output, a reply), never for time; a deadline is AbortSignal.timeout()",
+    ),
   ];
 }
 
