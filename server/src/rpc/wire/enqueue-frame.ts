@@ -3,6 +3,8 @@ import type { EnqueueItem } from "../../core/commands.ts";
 import type { EnqueueOutcome } from "../../core/effects.ts";
 import { failure } from "../../core/errors.ts";
 import type { Failure } from "../../core/errors.ts";
+import { PartialFrameBuilder } from "../../delivery/partial-frame.ts";
+import type { PartialFrame } from "../../delivery/partial-frame.ts";
 import { isItem, malformed, parseEnqueueAt } from "./enqueue-wire.ts";
 import type { MessageLimits } from "./limits.ts";
 import { maxMessagesPerFrame } from "./limits.ts";
@@ -12,14 +14,10 @@ import type { WireWriter } from "./wire-writer.ts";
 
 const lengthDelimited = 2;
 
-/** The messages of one request: those that may be stored, and why others may not. */
-export interface EnqueueFrame {
+/** The messages of one request. */
+export interface EnqueueFrame extends PartialFrame<EnqueueItem> {
   /** The client's number of the frame; 0 for a batch. */
   readonly frame: number | bigint;
-  readonly items: readonly EnqueueItem[];
-  /** One per message of the frame, in order: why it was refused, or undefined for the next of `items`. Absent when no
-   * message was refused. */
-  readonly refused: readonly (Failure | undefined)[] | undefined;
 }
 
 /** A StreamEnqueueRequest. */
@@ -71,31 +69,13 @@ function parseAll(
   head: { readonly frame: number | bigint; readonly queue: string },
   limits: MessageLimits,
 ): EnqueueFrame {
-  const items: EnqueueItem[] = [];
-  let refused: (Failure | undefined)[] | undefined;
+  const messages = new PartialFrameBuilder<EnqueueItem>();
   for (let i = 0; i < places.length; i += 2) {
     const parsed = parseEnqueueAt(bytes, places[i]!, places[i + 1]!, head.queue, limits);
-    if (isItem(parsed)) items.push(parsed);
-    else (refused ??= new Array<Failure | undefined>(places.length / 2).fill(undefined))[i / 2] = parsed;
+    if (isItem(parsed)) messages.accept(parsed);
+    else messages.refuse(parsed);
   }
-  return { frame: head.frame, items, refused };
-}
-
-/** One outcome per message of the frame, in order, from those of its items. */
-export function outcomesOf(
-  frame: EnqueueFrame,
-  outcomes: readonly EnqueueOutcome[] | Failure,
-): readonly EnqueueOutcome[] {
-  const one = isOutcomes(outcomes) ? undefined : outcomes;
-  if (frame.refused === undefined && one === undefined) return outcomes as readonly EnqueueOutcome[];
-  let next = 0;
-  const of = (refused: Failure | undefined): EnqueueOutcome =>
-    refused ?? one ?? (outcomes as readonly EnqueueOutcome[])[next++]!;
-  return frame.refused === undefined ? frame.items.map(() => of(undefined)) : frame.refused.map(of);
-}
-
-function isOutcomes(outcomes: readonly EnqueueOutcome[] | Failure): outcomes is readonly EnqueueOutcome[] {
-  return Array.isArray(outcomes);
+  return { frame: head.frame, items: messages.items, refused: messages.refused };
 }
 
 /** `results` of BatchEnqueueResponse (field 1) and of StreamEnqueueResponse (field 2). */

@@ -27,6 +27,8 @@ export const maxVisibilityMs = 43_200_000;
 /** Messages of one batch or one frame: what a single request may make the broker decide at once. */
 export const maxMessagesPerFrame = 10_000;
 export const maxSettlementsPerFrame = 10_000;
+/** An id is 36 characters; what is much longer is none, and must not come back in messages. */
+export const maxMessageIdBytes = 64;
 export const maxLeaseMessages = 1000;
 export const maxLeaseWaitMs = 60_000;
 /** A worker's reason for a nack is text for people: what goes beyond this is cut. */

@@ -1,0 +1,5 @@
+/** Holds back what the client sends. */
+export interface StreamIntake {
+  pause(): void;
+  resume(): void;
+}
