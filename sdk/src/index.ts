@@ -1,0 +1,22 @@
+/**
+ * The client of Fila, a message broker with fair scheduling. Start with `connect`.
+ */
+export {
+  connect,
+  type ConnectOptions,
+  type EnqueueMessage,
+  type EnqueueOptions,
+  type Fila,
+  type LeaseOptions,
+  type LeasesOptions,
+  type Payload,
+  type SettlementRequest,
+  type SettlementResult,
+} from "./connect.ts";
+export type { Admin, CreateQueueOptions, FairnessKeyStats, QueueStats, QueueSummary } from "./admin.ts";
+export type { Lease, SettlementAction } from "./consuming/lease.ts";
+export type { LeaseIterator } from "./consuming/leases.ts";
+export type { Duration } from "./duration.ts";
+export { errorCodes, FilaError, LeaseLost, type ErrorCode, type FilaErrorDetails } from "./errors.ts";
+export { limits } from "./limits.ts";
+export type { EnqueueResult } from "./producing/enqueue-many.ts";

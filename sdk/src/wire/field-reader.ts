@@ -1,0 +1,105 @@
+// Walks the protobuf wire format without building objects: one field after the other, contents by place.
+import { FilaError } from "../errors.ts";
+
+const decoder = new TextDecoder();
+
+/**
+ * Reads the fields of one message between two places of a buffer:
+ * `while (reader.next()) switch (reader.field) { case 1: reader.text(); ... }`.
+ * Fields that the loop does not read are skipped.
+ */
+export class FieldReader {
+  readonly buffer: Uint8Array;
+  /** The number of the current field. */
+  field = 0;
+  /** varint fields: the value, exact up to 2^53. */
+  value = 0;
+  /** length-delimited fields: where the content begins and ends. */
+  start = 0;
+  end = 0;
+  #position: number;
+  readonly #limit: number;
+
+  constructor(buffer: Uint8Array, start = 0, end = buffer.length) {
+    this.buffer = buffer;
+    this.#position = start;
+    this.#limit = end;
+  }
+
+  /** Goes to the next field. False at the end. Throws FilaError internal PROTOCOL_ERROR on malformed bytes. */
+  next(): boolean {
+    if (this.#position >= this.#limit) return false;
+    const tag = this.#varint();
+    this.field = Math.floor(tag / 8);
+    this.value = 0;
+    this.start = this.end = this.#position;
+    switch (tag & 7) {
+      case 0:
+        this.value = this.#varint();
+        break;
+      case 1:
+        this.#position += 8;
+        break;
+      case 2: {
+        const size = this.#varint();
+        this.start = this.#position;
+        this.#position += size;
+        this.end = this.#position;
+        break;
+      }
+      case 5:
+        this.#position += 4;
+        break;
+      default:
+        throw malformed();
+    }
+    if (this.#position > this.#limit) throw malformed();
+    return true;
+  }
+
+  /** The current field as string. */
+  text(): string {
+    return decoder.decode(this.bytes());
+  }
+
+  /** The current field as a view into the buffer. */
+  bytes(): Uint8Array {
+    return this.buffer.subarray(this.start, this.end);
+  }
+
+  /** The fields of the current field, which is a message. */
+  message(): FieldReader {
+    return new FieldReader(this.buffer, this.start, this.end);
+  }
+
+  #varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      if (this.#position >= this.#limit) throw malformed();
+      const byte = this.buffer[this.#position++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    throw malformed();
+  }
+}
+
+/** Milliseconds since 1970 of a google.protobuf.Timestamp. */
+export function timestampMs(reader: FieldReader): number {
+  let ms = 0;
+  while (reader.next()) {
+    if (reader.field === 1) ms += reader.value * 1000;
+    else if (reader.field === 2) ms += reader.value / 1e6;
+  }
+  return ms;
+}
+
+function malformed(): FilaError {
+  return new FilaError(
+    "internal",
+    "PROTOCOL_ERROR",
+    "the server sent bytes that are no fila.v1 message; is this address a Fila server?",
+  );
+}
