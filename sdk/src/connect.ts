@@ -83,8 +83,7 @@ export interface SettlementRequest {
 
 /** What became of one settlement. `expiresAt`: extend only. */
 export type SettlementResult =
-  | { readonly ok: true; readonly expiresAt: Date | undefined }
-  | { readonly ok: false; readonly error: FilaError };
+  { readonly ok: true; readonly expiresAt: Date | undefined } | { readonly ok: false; readonly error: FilaError };
 
 const encoder = new TextEncoder();
 
@@ -238,8 +237,8 @@ export class Fila {
   }
 
   async #close(): Promise<void> {
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, this.#closeTimeoutMs);
+    const timeout = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => timeout.resolve(undefined), this.#closeTimeoutMs);
     const finishing = [...this.#streams].map((stream) => stream.finish());
     await Promise.race([Promise.all([this.#producer.idle(), ...finishing]), timeout.promise]);
     clearTimeout(timer);
@@ -275,7 +274,11 @@ function checkCount(field: string, value: number, maximum: number): number {
 function parseUrl(url: string): URL {
   const full = /^https?:\/\//.test(url) ? url : `http://${url}`;
   if (!URL.canParse(full)) {
-    throw new FilaError("invalid_argument", "INVALID_URL", `${JSON.stringify(url)} is no address; write "http://127.0.0.1:5555"`);
+    throw new FilaError(
+      "invalid_argument",
+      "INVALID_URL",
+      `${JSON.stringify(url)} is no address; write "http://127.0.0.1:5555"`,
+    );
   }
   return new URL(full);
 }

@@ -20,7 +20,11 @@ export function milliseconds(value: Duration, name: string, maximumMs = Number.M
     );
   }
   if (ms > maximumMs) {
-    throw new FilaError("invalid_argument", "INVALID_DURATION", `${name} is ${ms} ms; at most ${maximumMs} ms are allowed`);
+    throw new FilaError(
+      "invalid_argument",
+      "INVALID_DURATION",
+      `${name} is ${ms} ms; at most ${maximumMs} ms are allowed`,
+    );
   }
   return Math.round(ms);
 }

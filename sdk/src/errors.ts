@@ -117,7 +117,10 @@ function fromConnect(error: ConnectError): FilaError {
   if (info !== undefined) return new FilaError(code, info.reason, error.rawMessage, details);
   const cause = error.cause;
   const node = cause instanceof Error ? nodeErrorCode(cause) : undefined;
-  if (node !== undefined && (error.code === Code.Unavailable || error.code === Code.Internal || error.code === Code.Aborted)) {
+  if (
+    node !== undefined &&
+    (error.code === Code.Unavailable || error.code === Code.Internal || error.code === Code.Aborted)
+  ) {
     const reason = notConnected.has(node) ? "CONNECTION_FAILED" : "CONNECTION_LOST";
     return new FilaError("unavailable", reason, error.rawMessage, details);
   }

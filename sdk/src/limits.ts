@@ -28,7 +28,9 @@ export function checkQueueName(queue: string): void {
   const named = queue.endsWith(".dlq") ? queue.slice(0, -4) : queue;
   if (named.length === 0) throw invalidQueue("the name of a queue must not be empty");
   if (tooLong(named, limits.queueNameBytes)) {
-    throw invalidQueue(`the name of a queue is ${utf8Size(named)} bytes long; at most ${limits.queueNameBytes} are allowed`);
+    throw invalidQueue(
+      `the name of a queue is ${utf8Size(named)} bytes long; at most ${limits.queueNameBytes} are allowed`,
+    );
   }
   // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
   if (/[\u0000-\u001f\u007f]/.test(named)) {
@@ -47,7 +49,10 @@ export function checkMessage(message: OutgoingMessage, maximumPayloadBytes: numb
     );
   }
   if (fairnessKey !== undefined && tooLong(fairnessKey, limits.fairnessKeyBytes)) {
-    throw invalidField("fairnessKey", `has ${utf8Size(fairnessKey)} bytes; at most ${limits.fairnessKeyBytes} are allowed`);
+    throw invalidField(
+      "fairnessKey",
+      `has ${utf8Size(fairnessKey)} bytes; at most ${limits.fairnessKeyBytes} are allowed`,
+    );
   }
   checkUnits("weight", message.weight, limits.weight);
   checkUnits("cost", message.cost, limits.cost);
@@ -74,7 +79,10 @@ function checkThrottleKeys(keys: readonly string[]): void {
   for (const key of keys) {
     if (key.length === 0) throw invalidField("throttleKeys", "contains an empty key");
     if (tooLong(key, limits.throttleKeyBytes)) {
-      throw invalidField("throttleKeys", `has a key of ${utf8Size(key)} bytes; at most ${limits.throttleKeyBytes} are allowed`);
+      throw invalidField(
+        "throttleKeys",
+        `has a key of ${utf8Size(key)} bytes; at most ${limits.throttleKeyBytes} are allowed`,
+      );
     }
   }
 }
@@ -84,7 +92,8 @@ function checkHeaders(headers: Readonly<Record<string, string>>): void {
   let bytes = 0;
   for (const name in headers) {
     const value: unknown = headers[name];
-    if (typeof value !== "string") throw invalidField("headers", `has a value that is no string under ${JSON.stringify(name)}`);
+    if (typeof value !== "string")
+      throw invalidField("headers", `has a value that is no string under ${JSON.stringify(name)}`);
     count++;
     bytes += utf8Size(name) + utf8Size(value);
   }

@@ -81,7 +81,8 @@ export class LeaseStream implements Settler {
       return Promise.resolve(lease);
     }
     if (this.#finished !== undefined) return this.#finished.then(() => undefined);
-    if (this.#state === "closed") return this.#failure === undefined ? Promise.resolve(undefined) : Promise.reject(this.#failure);
+    if (this.#state === "closed")
+      return this.#failure === undefined ? Promise.resolve(undefined) : Promise.reject(this.#failure);
     const waiter = Promise.withResolvers<Lease | undefined>();
     this.#waiters.push(waiter);
     this.#replenish();
@@ -122,7 +123,8 @@ export class LeaseStream implements Settler {
       const arrived = this.#arrivedWhileFinishing;
       // What the broker sent right behind its answers is read in this turn of the loop.
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#state !== "finishing" || (this.#arrivedWhileFinishing === arrived && !this.#settlements.pending)) return;
+      if (this.#state !== "finishing" || (this.#arrivedWhileFinishing === arrived && !this.#settlements.pending))
+        return;
     }
   }
 

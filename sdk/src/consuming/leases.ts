@@ -1,7 +1,7 @@
 // leases(): a stream of leases as an async iterable.
 import { rejection } from "../errors.ts";
 import type { Lease } from "./lease.ts";
-import { LeaseStream } from "./lease-stream.ts";
+import type { LeaseStream } from "./lease-stream.ts";
 
 /** The leases of a queue, one after the other; ends on its signal, with `break`, and with the client. */
 export interface LeaseIterator extends AsyncIterableIterator<Lease, undefined, undefined> {

@@ -82,7 +82,9 @@ export class UnarySettler implements Settler {
 
 function answer(waiting: Waiting, result: SettleResult | undefined): void {
   if (result === undefined) {
-    waiting.reject(new FilaError("internal", "PROTOCOL_ERROR", "the answer has fewer results than settlements were sent"));
+    waiting.reject(
+      new FilaError("internal", "PROTOCOL_ERROR", "the answer has fewer results than settlements were sent"),
+    );
   } else if (result.error !== undefined) {
     waiting.reject(errorFromItem(result.error.code, result.error.reason, result.error.message));
   } else {

@@ -62,7 +62,8 @@ export class SettlementFrames implements Settler {
     const outcomes = new Map<number, FilaError | number>();
     while (results.next()) {
       if (results.field === 1) frame = results.value;
-      else if (results.field === 2 || results.field === 3) readOutcome(results.message(), results.field === 2, outcomes);
+      else if (results.field === 2 || results.field === 3)
+        readOutcome(results.message(), results.field === 2, outcomes);
     }
     const batch = this.#underWay.get(frame);
     this.#underWay.delete(frame);

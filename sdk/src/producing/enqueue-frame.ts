@@ -62,7 +62,11 @@ export class EnqueueFrame {
   settle(response: Uint8Array): void {
     const results = readResults(response, this.number);
     if (results.length !== this.#sinks.length) {
-      throw new FilaError("internal", "PROTOCOL_ERROR", `${results.length} results came for ${this.#sinks.length} messages`);
+      throw new FilaError(
+        "internal",
+        "PROTOCOL_ERROR",
+        `${results.length} results came for ${this.#sinks.length} messages`,
+      );
     }
     this.#sinks.forEach((sink, i) => {
       const result = results[i];

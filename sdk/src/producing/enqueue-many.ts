@@ -6,8 +6,7 @@ import type { Sink } from "./sink.ts";
 
 /** What became of one message of `enqueueMany`. */
 export type EnqueueResult =
-  | { readonly ok: true; readonly id: string }
-  | { readonly ok: false; readonly error: FilaError };
+  { readonly ok: true; readonly id: string } | { readonly ok: false; readonly error: FilaError };
 
 /** Messages whose result has not been taken. */
 const maximumUntaken = 10_000;
@@ -44,7 +43,7 @@ class Window {
   /** The source is at its end (or failed), or the reader left. */
   sourceDone = false;
   stopped = false;
-  failure: unknown;
+  failure: { readonly thrown: unknown } | undefined;
   #wakeReader: (() => void) | undefined;
   #wakePump: (() => void) | undefined;
 
@@ -131,7 +130,7 @@ export async function* enqueueMany<Item>(
         await window.changed();
       }
     }
-    if (window.failure !== undefined) throw window.failure;
+    if (window.failure !== undefined) throw window.failure.thrown;
   } finally {
     window.stop();
   }
@@ -151,7 +150,7 @@ async function pump<Item>(
       await window.room();
     }
   } catch (error) {
-    window.failure = error ?? new FilaError("unknown", "", "the source of messages failed");
+    window.failure = { thrown: error };
   }
   window.sourceDone = true;
   window.signalReader();

@@ -63,12 +63,19 @@ export class Connection {
   explain(error: unknown): FilaError {
     const known = FilaError.from(error);
     if (this.#closed && known.code === "canceled") {
-      return new FilaError("unavailable", "CLIENT_CLOSED", "the client was closed before the answer came", { cause: error });
+      return new FilaError("unavailable", "CLIENT_CLOSED", "the client was closed before the answer came", {
+        cause: error,
+      });
     }
     if (known.reason !== "CONNECTION_FAILED") return known;
-    return new FilaError("unavailable", "CONNECTION_FAILED", `cannot reach a Fila server at ${this.address}: ${known.message}`, {
-      cause: error,
-    });
+    return new FilaError(
+      "unavailable",
+      "CONNECTION_FAILED",
+      `cannot reach a Fila server at ${this.address}: ${known.message}`,
+      {
+        cause: error,
+      },
+    );
   }
 
   async #open(path: string): Promise<ClientHttp2Stream> {
@@ -94,7 +101,10 @@ export class Connection {
     const timer = setTimeout(() => {
       timeout.reject(new FilaError("unavailable", "CONNECTION_FAILED", `no connection within ${connectTimeoutMs} ms`));
       // The late stream, if it comes, has no owner.
-      opening.then((stream) => stream.close(8), () => undefined);
+      opening.then(
+        (stream) => stream.close(8),
+        () => undefined,
+      );
     }, connectTimeoutMs);
     try {
       return await Promise.race([opening, timeout.promise]);

@@ -107,7 +107,8 @@ export class Http2MessageStream implements MessageStream {
 
   #received(flags: number, bytes: Uint8Array): void {
     if (this.#closed) return;
-    if ((flags & 1) !== 0) throw new FilaError("internal", "PROTOCOL_ERROR", "the server compressed what was not to be compressed");
+    if ((flags & 1) !== 0)
+      throw new FilaError("internal", "PROTOCOL_ERROR", "the server compressed what was not to be compressed");
     if ((flags & 2) === 0) {
       this.#events.message(bytes);
       return;

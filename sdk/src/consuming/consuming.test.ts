@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { withBroker } from "../fake/with-broker.ts";
+import { SettlementAction } from "../gen/index.ts";
+import { FilaError, LeaseLost, type Fila, type Lease } from "../index.ts";
+
+const text = (lease: Lease): string => Buffer.from(lease.payload).toString();
+
+async function fill(fila: Fila, count: number): Promise<void> {
+  await Promise.all(Array.from({ length: count }, (_, i) => fila.enqueue("q", `m${i}`)));
+}
+
+test("lease, extend, ack; a second ack is the first; another settlement is refused", () =>
+  withBroker(async (fila, broker) => {
+    await fila.enqueue("q", "hi", { headers: { a: "1" }, fairnessKey: "k", weight: 7, throttleKeys: ["t"] });
+    const [lease] = await fila.lease("q", { maxMessages: 10 });
+    assert.ok(lease);
+    assert.equal(text(lease), "hi");
+    assert.deepEqual({ ...lease.headers }, { a: "1" });
+    assert.deepEqual([lease.fairnessKey, lease.weight, lease.throttleKeys, lease.attempt], ["k", 7, ["t"], 0]);
+    assert.equal(lease.enqueuedAt.getTime(), 1_700_000_000_123);
+    assert.equal(lease.leasedAt.getTime(), 1_700_000_001_456);
+    assert.equal(lease.expiresAt.getTime(), 1_700_000_031_456);
+    assert.equal((await lease.extend("5s")).getTime(), 1_005_000);
+    assert.equal(lease.expiresAt.getTime(), 1_005_000);
+    await Promise.all([lease.ack(), lease.ack()]);
+    await assert.rejects(lease.nack(), { reason: "ALREADY_SETTLED" });
+    assert.equal(broker.settled.filter(({ action }) => action === SettlementAction.ACK).length, 1);
+    assert.equal(broker.queues.get("q")?.length, 0);
+    assert.deepEqual(await fila.lease("q"), []);
+  }));
+
+test("lease: waits, and its signal's reason passes untouched", () =>
+  withBroker(async (fila) => {
+    const waiting = fila.lease("q", { wait: "30s" });
+    await fila.enqueue("q", "late");
+    assert.equal((await waiting).length, 1);
+    const abort = new AbortController();
+    const aborted = fila.lease("q", { wait: "30s", signal: abort.signal });
+    abort.abort();
+    await assert.rejects(aborted, { name: "AbortError" });
+    await assert.rejects(fila.lease("missing"), { code: "not_found", reason: "QUEUE_NOT_FOUND" });
+    await assert.rejects(fila.lease("q", { wait: "61s" }), { code: "invalid_argument" });
+    await assert.rejects(fila.lease("q", { maxMessages: 0 }), { code: "invalid_argument" });
+  }));
+
+test("settle: one result each, by name", () =>
+  withBroker(async (fila) => {
+    await fill(fila, 2);
+    const [one, two] = await fila.lease("q", { maxMessages: 2 });
+    assert.ok(one && two);
+    const results = await fila.settle("q", [
+      { id: one.id, token: one.token, action: "nack", error: "no" },
+      { id: two.id, token: new Uint8Array(8), action: "ack" },
+    ]);
+    assert.equal(results[0]?.ok, true);
+    assert.ok(results[1]?.ok === false && results[1].error instanceof LeaseLost);
+    assert.equal((await fila.lease("q"))[0]?.attempt, 1);
+  }));
+
+test("leases: all of them in order; settlements share requests", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 500);
+    const seen: string[] = [];
+    const acks: Promise<void>[] = [];
+    for await (const lease of fila.leases("q", { prefetch: 50 })) {
+      seen.push(text(lease));
+      acks.push(lease.ack());
+      if (seen.length === 500) break;
+    }
+    await Promise.all(acks);
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 500 }, (_, i) => `m${i}`),
+    );
+    assert.equal(broker.queues.get("q")?.length, 0);
+  }));
+
+test("leaving the loop releases what was not yielded, without an attempt; a yielded lease can still be acked", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 100);
+    let held: Lease | undefined;
+    for await (const lease of fila.leases("q", { prefetch: 20 })) {
+      held = lease;
+      break;
+    }
+    assert.ok(held);
+    const leased = broker.queues.get("q")?.filter(({ lease }) => lease !== undefined);
+    assert.deepEqual(
+      leased?.map(({ id }) => id),
+      [held.id],
+    );
+    assert.equal(
+      broker.queues.get("q")?.every(({ attempts }) => attempts === 0),
+      true,
+    );
+    await held.ack();
+    await broker.until(() => broker.leaseStreamsEnded === 1);
+    assert.equal(broker.queues.get("q")?.length, 99);
+    assert.ok(
+      broker.settled.every(({ action }) => action === SettlementAction.RELEASE || action === SettlementAction.ACK),
+    );
+  }));
+
+test("leases ends on its signal, also while it waits", () =>
+  withBroker(async (fila, broker) => {
+    const abort = new AbortController();
+    const leases = fila.leases("q", { signal: abort.signal });
+    const next = leases.next();
+    const second = leases.next();
+    abort.abort();
+    assert.deepEqual(await next, { done: true, value: undefined });
+    assert.deepEqual(await second, { done: true, value: undefined });
+    assert.deepEqual(await leases.next(), { done: true, value: undefined });
+    await broker.until(() => broker.leaseStreamsEnded === 1);
+  }));
+
+test("a lost lease aborts its signal with LeaseLost, and its ack is refused", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 1);
+    const leases = fila.leases("q", { prefetch: 1 });
+    const { value: lease } = await leases.next();
+    assert.ok(lease);
+    const lost = new Promise<unknown>((resolve) => {
+      lease.signal.addEventListener("abort", () => resolve(lease.signal.reason));
+    });
+    broker.expire(lease.id);
+    assert.ok((await lost) instanceof LeaseLost);
+    await assert.rejects(lease.ack(), LeaseLost);
+    const { value: again } = await leases.next();
+    assert.deepEqual([again?.id, again?.attempt], [lease.id, 1]);
+    await again?.ack();
+    await leases.return();
+  }));
+
+test("a broken stream rejects next, aborts held leases, and later settlements are answered by the broker", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 1);
+    const leases = fila.leases("q");
+    const { value: lease } = await leases.next();
+    assert.ok(lease);
+    const next = leases.next();
+    broker.dropConnections();
+    await assert.rejects(next, (error) => error instanceof FilaError && error.code === "unavailable");
+    assert.ok(lease.signal.aborted && lease.signal.reason instanceof LeaseLost);
+    await broker.until(() => broker.leaseStreamsEnded === 1);
+    await assert.rejects(lease.ack(), LeaseLost);
+    const [again] = await fila.lease("q");
+    assert.equal(again?.attempt, 1);
+  }));
+
+test("leases of a missing queue: not_found, at once", () =>
+  withBroker(async (fila) => {
+    await assert.rejects(fila.leases("missing").next(), { code: "not_found", reason: "QUEUE_NOT_FOUND" });
+  }));
+
+test("nack with an error, release, and extend over the stream", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 2);
+    const leases = fila.leases("q", { prefetch: 2 });
+    const one = (await leases.next()).value;
+    const two = (await leases.next()).value;
+    assert.ok(one && two);
+    assert.equal((await one.extend(3000)).getTime(), 1_003_000);
+    await one.nack(new Error("broken"));
+    await two.release();
+    await leases.return();
+    const nack = broker.settled.find(({ action }) => action === SettlementAction.NACK);
+    assert.equal(nack?.error, "broken");
+  }));
+
+test("never more leases ahead than prefetch", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 30);
+    const leases = fila.leases("q", { prefetch: 4 });
+    for (let taken = 1; taken <= 30; taken++) {
+      const { value } = await leases.next();
+      const leased = broker.queues.get("q")?.filter(({ lease }) => lease !== undefined).length ?? 0;
+      assert.ok(leased <= 1 + 4, `${leased} leased`);
+      await value?.ack();
+    }
+    await leases.return();
+  }));

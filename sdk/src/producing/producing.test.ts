@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { withBroker } from "../fake/with-broker.ts";
+import { connect, FilaError, type EnqueueOptions } from "../index.ts";
+
+test("calls of one tick share a frame, in order", () =>
+  withBroker(async (fila, broker) => {
+    const ids = await Promise.all(Array.from({ length: 100 }, (_, i) => fila.enqueue("q", `m${i}`)));
+    assert.deepEqual(broker.frames, [100]);
+    assert.deepEqual(
+      broker.queues.get("q")?.map(({ id }) => id),
+      ids,
+    );
+  }));
+
+test("what is called while frames are under way shares the next ones", () =>
+  withBroker(async (fila, broker) => {
+    const gate = Promise.withResolvers<undefined>();
+    broker.gate = gate.promise;
+    const first = fila.enqueue("q", "first");
+    await broker.until(() => broker.frames.length === 1);
+    const rest: Promise<string>[] = [];
+    for (let i = 0; i < 50; i++) {
+      rest.push(fila.enqueue("q", `m${i}`));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    gate.resolve(undefined);
+    await Promise.all([first, ...rest]);
+    assert.equal(
+      broker.frames.reduce((sum, n) => sum + n),
+      51,
+    );
+    assert.ok(broker.frames.length <= 6, `${broker.frames.length} frames`);
+    assert.equal(broker.streamsOpened, 1);
+  }));
+
+test("one refused message harms no other of its frame, and the stream lives on", () =>
+  withBroker(async (fila, broker) => {
+    const results = await Promise.allSettled([
+      fila.enqueue("q", "a"),
+      fila.enqueue("missing", "b"),
+      fila.enqueue("q", "c"),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
+    await fila.enqueue("q", "d");
+    assert.equal(broker.streamsOpened, 1);
+    assert.equal(broker.queues.get("q")?.length, 3);
+  }));
+
+test("a broken connection rejects what has no result; the next call opens a new stream", () =>
+  withBroker(async (fila, broker) => {
+    const gate = Promise.withResolvers<undefined>();
+    broker.gate = gate.promise;
+    const pending = Promise.allSettled([fila.enqueue("q", "a"), fila.enqueue("q", "b")]);
+    await broker.until(() => broker.frames.length === 1);
+    broker.dropConnections();
+    for (const result of await pending) {
+      assert.ok(result.status === "rejected" && result.reason instanceof FilaError);
+      assert.equal(result.reason.code, "unavailable");
+      assert.equal(result.reason.retryable, true);
+    }
+    gate.resolve(undefined);
+    await fila.enqueue("q", "c");
+    assert.equal(broker.streamsOpened, 2);
+  }));
+
+test("no server: unavailable CONNECTION_FAILED with the address, for every kind of call", async () => {
+  await using fila = connect("127.0.0.1:1");
+  const wanted = {
+    code: "unavailable",
+    reason: "CONNECTION_FAILED",
+    message: /cannot reach a Fila server at http:\/\/127\.0\.0\.1:1/,
+  };
+  await assert.rejects(fila.enqueue("q", "x"), wanted);
+  await assert.rejects(fila.lease("q"), wanted);
+  await assert.rejects(fila.leases("q").next(), wanted);
+  await assert.rejects(fila.admin.stats("q"), wanted);
+  const [settled] = await fila.settle("q", [{ id: "1", token: new Uint8Array(8), action: "ack" }]);
+  assert.ok(settled?.ok === false && settled.error.code === "unavailable");
+});
+
+test("what the broker would refuse is refused before it is sent", () =>
+  withBroker(async (fila, broker) => {
+    const refused = (
+      queue: string,
+      payload: string | Uint8Array,
+      options: EnqueueOptions,
+      reason: string,
+    ): Promise<void> => assert.rejects(fila.enqueue(queue, payload, options), { code: "invalid_argument", reason });
+    await refused("", "x", {}, "INVALID_QUEUE_NAME");
+    await refused("a".repeat(256), "x", {}, "INVALID_QUEUE_NAME");
+    await refused("a\nb", "x", {}, "INVALID_QUEUE_NAME");
+    await refused("q", new Uint8Array(1_048_577), {}, "MESSAGE_TOO_LARGE");
+    await refused("q", "x", { weight: 0 }, "INVALID_FIELD");
+    await refused("q", "x", { weight: 1001 }, "INVALID_FIELD");
+    await refused("q", "x", { cost: 1.5 }, "INVALID_FIELD");
+    await refused("q", "x", { fairnessKey: "k".repeat(257) }, "INVALID_FIELD");
+    await refused("q", "x", { throttleKeys: ["k".repeat(248)] }, "INVALID_FIELD");
+    await refused("q", "x", { throttleKeys: Array.from({ length: 17 }, String) }, "INVALID_FIELD");
+    await refused(
+      "q",
+      "x",
+      { headers: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`h${i}`, ""])) },
+      "TOO_MANY_HEADERS",
+    );
+    await refused("q", "x", { headers: { a: "x".repeat(8192) } }, "TOO_MANY_HEADERS");
+    assert.equal(broker.frames.length, 0);
+    await fila.enqueue("q", new Uint8Array(1_048_576));
+  }));
+
+test("what waits for results is bounded", () =>
+  withBroker(
+    async (fila, broker) => {
+      const gate = Promise.withResolvers<undefined>();
+      broker.gate = gate.promise;
+      const calls = Array.from({ length: 20 }, () => fila.enqueue("q", new Uint8Array(100)));
+      const settled = Promise.allSettled(calls);
+      await broker.until(() => broker.frames.length > 0);
+      gate.resolve(undefined);
+      const rejected = (await settled).filter((one) => one.status === "rejected");
+      assert.ok(rejected.length > 0 && rejected.length < 20);
+      for (const one of rejected) assert.equal((one.reason as FilaError).reason, "BUFFER_FULL");
+      await fila.enqueue("q", "room again");
+    },
+    { maximumPendingBytes: 2000 },
+  ));
+
+test("enqueueMany: one result per message in order, errors as values, many frames", () =>
+  withBroker(async (fila, broker) => {
+    const count = 25_000;
+    function* source() {
+      for (let i = 0; i < count; i++) yield i === 5000 ? { payload: "bad", weight: 0 } : { payload: `m${i}` };
+    }
+    const ids: string[] = [];
+    let failed = 0;
+    let place = 0;
+    for await (const result of fila.enqueueMany("q", source())) {
+      if (result.ok) ids.push(result.id);
+      else assert.equal((failed++, place), 5000);
+      place++;
+    }
+    assert.equal(place, count);
+    assert.equal(failed, 1);
+    assert.deepEqual(
+      broker.queues.get("q")?.map(({ id }) => id),
+      ids,
+    );
+    assert.ok(Math.max(...broker.frames) <= 1000);
+  }));
+
+test("enqueueMany takes no more from the source than its bound while nothing is answered", () =>
+  withBroker(async (fila, broker) => {
+    const gate = Promise.withResolvers<undefined>();
+    broker.gate = gate.promise;
+    let taken = 0;
+    async function* endless() {
+      for (;;) {
+        taken++;
+        yield { payload: new Uint8Array(1000) };
+      }
+    }
+    const results = fila.enqueueMany("q", endless());
+    const first = results.next();
+    await broker.until(() => broker.frames.length > 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(taken <= 4300, `${taken} taken`);
+    gate.resolve(undefined);
+    assert.equal((await first).done, false);
+    await results.return();
+  }));
+
+test("an error of the source is thrown after the results of what came before it", () =>
+  withBroker(async (fila) => {
+    async function* source() {
+      yield { payload: "a" };
+      yield { payload: "b" };
+      throw new Error("torn");
+    }
+    let results = 0;
+    await assert.rejects(async () => {
+      for await (const result of fila.enqueueMany("q", source())) if (result.ok) results++;
+    }, /torn/);
+    assert.equal(results, 2);
+  }));
+
+test("after close every call is refused; close waits for what is under way", () =>
+  withBroker(async (fila, broker) => {
+    const under = fila.enqueue("q", "x");
+    await fila.close();
+    await under;
+    assert.equal(broker.queues.get("q")?.length, 1);
+    await assert.rejects(fila.enqueue("q", "y"), { reason: "CLIENT_CLOSED" });
+    await assert.rejects(fila.lease("q"), { reason: "CLIENT_CLOSED" });
+    await assert.rejects(fila.leases("q").next(), { reason: "CLIENT_CLOSED" });
+  }));
