@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { failingStorage } from "./failing-storage.ts";
 import {
   type Op,
   type ScanEntry,
@@ -90,6 +91,7 @@ export function storageSuite(adapter: Adapter): void {
     describe("scan", () => scanning(adapter));
     describe("durability", () => durability(adapter));
     describe("ownership", () => ownership(adapter));
+    describe("failure", () => failure(adapter));
     test("behaves like a sorted map", () => likeAModel(adapter));
   });
 }
@@ -300,6 +302,47 @@ function ownership(adapter: Adapter): void {
       assert.equal(shard.lost.aborted, false);
       assert.equal(await one(await (await open()).openShard(1), "a"), "1");
     }));
+}
+
+/** Failures are injected above the adapter; those of a real disk are in test/faults/. */
+function failure(adapter: Adapter): void {
+  for (const fate of ["rejected, absent", "rejected, present"] as const) {
+    test(`after a commit that is ${fate}, nothing is taken until reopened; then it is there wholly or not at all`, () =>
+      withPlace(adapter, async (open) => {
+        const inner = await open();
+        const storage = failingStorage(inner, (commit) => (commit === 2 ? fate : "done"));
+        const [system, shard] = [await storage.openShard(0), await storage.openShard(1)];
+        await shard.commit([put("a", "1"), put("b", "1")]);
+        const error = await rejection(shard.commit([put("a", "2"), del("b"), put("c", "2")]), "io");
+        assert.equal(shard.lost.reason, error);
+        assert.equal(system.lost.aborted, true, "the other shard writes to the same store");
+        const refused = await rejection(shard.commit([put("d", "3")]), "failed");
+        assert.equal(refused.cause, error);
+        await rejection(system.commit([put("e", "3")]), "failed");
+        await rejection(storage.openShard(2), "failed");
+        await storage.close();
+        const again = await (await open()).openShard(1);
+        const found = (await collect(again)).map(({ key, value }) => [
+          Buffer.from(key).toString(),
+          Buffer.from(value).toString(),
+        ]);
+        const without = [
+          ["a", "1"],
+          ["b", "1"],
+        ];
+        assert.deepEqual(
+          found,
+          fate === "rejected, absent"
+            ? without
+            : [
+                ["a", "2"],
+                ["c", "2"],
+              ],
+        );
+        await again.commit([put("d", "4")]);
+        assert.equal(again.lost.aborted, false);
+      }));
+  }
 }
 
 /** Few and close keys, so that operations meet. */
