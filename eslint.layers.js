@@ -23,6 +23,8 @@ export const layers = {
 
   "server/src/core": { imports: [], pure: true },
   "server/src/storage": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
+  // The journal stands on the port and is what the broker writes through.
+  "server/src/storage/journal": { imports: ["server/src/storage"], typesOf: ["server/src/core"], files: CORE_DATA },
   "server/src/hooks": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
   // A consumer session is written against the contract of the broker, not against the broker.
   "server/src/delivery": {
@@ -35,7 +37,7 @@ export const layers = {
   "server/src/cluster": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
   // The broker drives the core, and writes through the ports of the others.
   "server/src/broker": {
-    imports: ["server/src/core"],
+    imports: ["server/src/core", "server/src/storage/journal"],
     typesOf: ["storage", "hooks", "delivery", "telemetry", "config"].map((l) => `server/src/${l}`),
     files: ["server/src/storage/port.ts"],
   },

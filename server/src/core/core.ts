@@ -31,6 +31,8 @@ export class Core {
   readonly formerHolders = new FormerHolders();
   readonly readyClock = new ReadyClock();
   readonly orphans = new Orphans();
+  /** Nothing is leased any more. */
+  draining = false;
   readonly #limits: CoreLimits;
   readonly #entropy: Entropy;
   #turn: Turn | undefined;
@@ -43,7 +45,10 @@ export class Core {
   }
 
   begin(now: Now): void {
-    this.#turn = new Turn(now, this.#entropy, this.#limits.leasesPerTurn, this.#limits.slicePerTurn);
+    const turn = new Turn(now, this.#entropy, this.#limits.leasesPerTurn, this.#limits.slicePerTurn);
+    this.#turn = turn;
+    // Before the commands: a message that came in the very turn that deletes its queue has no place in storage yet.
+    dropDeadQueues(this.state, turn);
   }
 
   step(command: Command): void {
@@ -126,13 +131,16 @@ export class Core {
     }
   }
 
-  /** Does what time and the commands make due, and closes the turn. */
-  finish(): TurnResult {
+  /**
+   * Does what time and the commands make due, and closes the turn.
+   * @param expire false: after a stall, while input that had arrived in time is still being read
+   */
+  finish(expire = true): TurnResult {
     const turn = this.#openTurn();
-    const expired = expireLeases(this, turn);
-    const orphaned = this.orphans.giveUp(this, turn);
-    const dropping = dropDeadQueues(this.state, turn);
-    const scheduling = deliver(this.state, turn);
+    const expired = expire && expireLeases(this, turn);
+    const orphaned = expire && this.orphans.giveUp(this, turn);
+    const dropping = this.state.dying.length > 0;
+    const scheduling = !this.draining && deliver(this.state, turn);
     turn.close();
     this.#turn = undefined;
     return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || dropping || scheduling };
@@ -250,7 +258,11 @@ export class Core {
     if (slot === undefined || state.laneOf(slot).key.queue.dead) return;
     const lease = state.leases.get(slot);
     if (lease !== undefined) {
-      if (lease.consumer !== undefined) turn.lost(lease.consumer, { id: state.idOf(slot), token: lease.token });
+      if (lease.consumer !== undefined) {
+        turn.lost(lease.consumer, { id: state.idOf(slot), token: lease.token });
+        // It will never be written, and must not stand in the way of what comes after it.
+        lease.consumer.written(lease.ordinal);
+      }
       state.endLease(lease);
     } else if (state.table.state(slot) === MessageState.ready) state.unready(slot);
     state.table.setState(slot, MessageState.quarantined);

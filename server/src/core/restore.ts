@@ -28,10 +28,12 @@ export class Restorer {
     this.#core.state.addQueue(number, name, visibilityMs);
   }
 
-  /** Sequences below were given before. */
-  nextSequence(queueNumber: number, next: number): void {
+  /** Sequences below were given before. false: the queue is gone. */
+  nextSequence(queueNumber: number, next: number): boolean {
     const queue = this.#core.state.queuesByNumber.get(queueNumber);
-    if (queue !== undefined) queue.nextSequence = Math.max(queue.nextSequence, next);
+    if (queue === undefined) return false;
+    queue.nextSequence = Math.max(queue.nextSequence, next);
+    return true;
   }
 
   /** The slot of the message, or undefined: its queue is gone. */

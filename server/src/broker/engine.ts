@@ -1,0 +1,141 @@
+// One life of the core with its journal: from a recovery to the next. Commands in, operations for the disk and effects
+// out, all synchronous, so that the simulation drives the very same thing as the shell does.
+import type { Command } from "../core/commands.ts";
+import { Core, type CoreLimits } from "../core/core.ts";
+import type { Delivery, Effect } from "../core/effects.ts";
+import { type StoredLease, Restorer } from "../core/restore.ts";
+import { MessageState } from "../core/message-table.ts";
+import type { Entropy, Now } from "../core/turn.ts";
+import type { Catalog } from "../storage/journal/catalog.ts";
+import { Checkpoint, type CheckpointOptions, type LoadedRecords } from "../storage/journal/checkpoint.ts";
+import type { Journal } from "../storage/journal/journal.ts";
+import type { PayloadRecord } from "../storage/journal/ledger.ts";
+import type { MessageSource } from "../storage/journal/message-source.ts";
+import type { PayloadCache } from "../storage/journal/payload-cache.ts";
+import { Recovery } from "../storage/journal/recovery.ts";
+import type { Op } from "../storage/port.ts";
+
+export interface EngineOptions {
+  readonly salt: number;
+  readonly entropy: Entropy;
+  readonly limits: CoreLimits;
+  readonly checkpoint: CheckpointOptions;
+  readonly cache: PayloadCache;
+}
+
+/** Where the bytes of a delivery are. */
+export interface BytesPlace {
+  readonly record: PayloadRecord;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface TurnOutput {
+  /** Operations of the system shard, to be committed first; often none. */
+  readonly system: readonly Op[];
+  /** Operations of the data shard; none when the turn changed nothing. */
+  readonly data: readonly Op[];
+  /** To be released when both are durable. */
+  readonly effects: readonly Effect[];
+  /** There is more to do right away. */
+  readonly more: boolean;
+}
+
+/** Feeds a recovery record by record, then gives the engine. */
+export class EngineStart {
+  readonly #options: EngineOptions;
+  readonly #core: Core;
+  readonly #recovery: Recovery;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#core = new Core(options.salt, options.entropy, options.limits);
+    this.#recovery = new Recovery(this.#core, new Restorer(this.#core));
+  }
+
+  add(key: Uint8Array, value: Uint8Array): void {
+    this.#recovery.add(key, value);
+  }
+
+  finish(now: Now): Engine {
+    const { journal, catalog, damage } = this.#recovery.finish(now, this.#options.cache);
+    return new Engine(this.#core, journal, catalog, damage, this.#options.checkpoint);
+  }
+}
+
+export class Engine {
+  readonly core: Core;
+  readonly journal: Journal;
+  readonly checkpoint: Checkpoint;
+  /** What recovery had to leave out, in words. */
+  readonly damage: readonly string[];
+  readonly #catalog: Catalog;
+
+  constructor(
+    core: Core,
+    journal: Journal,
+    catalog: Catalog,
+    damage: readonly string[],
+    checkpointOptions: CheckpointOptions,
+  ) {
+    this.core = core;
+    this.journal = journal;
+    this.damage = damage;
+    this.#catalog = catalog;
+    this.checkpoint = new Checkpoint(journal, messageSource(core), checkpointOptions);
+  }
+
+  /**
+   * @param loaded the records that `checkpoint.plan` asked for; undefined: no slice with this turn
+   * @param expire false: leases whose time is over stand for this turn
+   */
+  turn(commands: Iterable<Command>, now: Now, loaded: LoadedRecords | undefined, expire = true): TurnOutput {
+    const { core, journal, checkpoint } = this;
+    core.begin(now);
+    for (const command of commands) core.step(command);
+    const { mutations, effects, more } = core.finish(expire);
+    const system = this.#catalog.encode(mutations);
+    const slicing = loaded !== undefined && checkpoint.active;
+    const changed = slicing || mutations.some((mutation) => mutation.type !== "queue-created");
+    const data = changed ? journal.encode(mutations, now.wall) : [];
+    if (slicing) checkpoint.slice(loaded, data);
+    else if (!checkpoint.active && checkpoint.due) checkpoint.begin();
+    return { system, data, effects, more };
+  }
+
+  /** Valid until the next turn. undefined: the message is gone. */
+  placeOf(delivery: Delivery): BytesPlace | undefined {
+    const { table } = this.core.state;
+    if (this.core.state.index.get(delivery.queueNumber, delivery.sequence) !== delivery.slot) return undefined;
+    const record = this.journal.ledger.records.get(table.record(delivery.slot));
+    if (record === undefined) return undefined;
+    return { record, offset: table.offset(delivery.slot), length: table.length(delivery.slot) };
+  }
+}
+
+function messageSource(core: Core): MessageSource {
+  const { state } = core;
+  const { table } = state;
+  return {
+    find: (queueNumber, sequence) => state.index.get(queueNumber, sequence),
+    laneOf: (slot) => state.laneOf(slot),
+    factsOf: (slot) => ({
+      sequence: table.sequence(slot),
+      enqueuedAt: table.enqueuedAt(slot),
+      readyAt: table.readyAt(slot),
+      attempts: table.attempts(slot),
+      cost: table.cost(slot),
+      offset: table.offset(slot),
+      length: table.length(slot),
+    }),
+    stateOf: (slot) => {
+      if (table.state(slot) === MessageState.quarantined) return "quarantined";
+      return (state.leases.get(slot) satisfies StoredLease | undefined) ?? "ready";
+    },
+    recordOf: (slot) => table.record(slot),
+    pageOf: (slot) => table.page(slot),
+    setPage: (slot, page) => table.setPage(slot, page),
+    setBytes: (slot, record, offset) => table.setBytes(slot, record, offset),
+    nextSequence: (queueNumber) => state.queuesByNumber.get(queueNumber)?.nextSequence,
+  };
+}

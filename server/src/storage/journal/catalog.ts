@@ -1,0 +1,64 @@
+// The system shard: which queues there are. Small, so plain records; a queue's number is never given again.
+import type { Mutation } from "../../core/mutations.ts";
+import type { Op } from "../port.ts";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+import { envelopeBytes, seal } from "./envelope.ts";
+import { numbersKey, queueKey } from "./keys.ts";
+
+export interface CatalogEntry {
+  readonly name: string;
+  readonly visibilityMs: number;
+}
+
+export interface CatalogNumbers {
+  readonly nextQueueNumber: number;
+  /** Commits of the system shard so far. */
+  readonly commit: number;
+}
+
+export class Catalog {
+  readonly #out = new ByteWriter();
+  #numbers: CatalogNumbers;
+
+  constructor(numbers: CatalogNumbers) {
+    this.#numbers = numbers;
+  }
+
+  /** Operations of the system shard for a turn; none when the catalog did not change. */
+  encode(mutations: readonly Mutation[]): Op[] {
+    const ops: Op[] = [];
+    let { nextQueueNumber } = this.#numbers;
+    for (const mutation of mutations) {
+      if (mutation.type === "queue-created") {
+        ops.push(this.#queue(mutation.queueNumber, mutation));
+        nextQueueNumber = Math.max(nextQueueNumber, mutation.queueNumber + 1);
+      } else if (mutation.type === "queue-deleted") {
+        ops.push({ del: queueKey(mutation.queueNumber) });
+      }
+    }
+    if (ops.length === 0) return ops;
+    this.#numbers = { nextQueueNumber, commit: this.#numbers.commit + 1 };
+    const key = numbersKey();
+    this.#out.varint(nextQueueNumber);
+    this.#out.varint(this.#numbers.commit);
+    ops.push({ put: key, value: seal(key, this.#out.take(envelopeBytes)) });
+    return ops;
+  }
+
+  #queue(queueNumber: number, entry: CatalogEntry): Op {
+    const key = queueKey(queueNumber);
+    this.#out.string(entry.name);
+    this.#out.varint(entry.visibilityMs);
+    return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
+  }
+}
+
+export function readCatalogEntry(value: Uint8Array): CatalogEntry {
+  const reader = new ByteReader(value, envelopeBytes);
+  return { name: reader.string(), visibilityMs: reader.varint() };
+}
+
+export function readCatalogNumbers(value: Uint8Array): CatalogNumbers {
+  const reader = new ByteReader(value, envelopeBytes);
+  return { nextQueueNumber: reader.varint(), commit: reader.varint() };
+}

@@ -1,0 +1,248 @@
+// A journal record: everything that one commit changed, in order. Envelope | base time | events; an event is a tag and
+// its fields. Lanes, holders and payload records are defined once per journal record and then named by number.
+import type { LeaseToken } from "../../core/commands.ts";
+import type { Holder, LaneFacts } from "../../core/mutations.ts";
+import { type ByteReader, ByteWriter, MalformedRecordError } from "./bytes.ts";
+
+const Tag = {
+  lane: 1,
+  holder: 2,
+  payloadRecord: 3,
+  enqueued: 4,
+  leased: 5,
+  attemptEnded: 6,
+  released: 7,
+  removed: 8,
+  quarantined: 9,
+  weighed: 10,
+  forgotten: 11,
+} as const;
+
+const kinds = ["consume", "stream", "poll"] as const;
+
+/** What a reader of the journal is told, in the order of writing. */
+export interface JournalReader {
+  payloadRecord(queueNumber: number, id: number): void;
+  /** The message stands in the last payload record of its queue, right behind the one before. */
+  enqueued(lane: LaneFacts, message: EnqueuedEvent): void;
+  leased(queueNumber: number, sequence: number, lease: LeasedEvent): void;
+  returned(queueNumber: number, sequence: number, counted: boolean, readyAt: number): void;
+  removed(queueNumber: number, sequence: number): void;
+  quarantined(queueNumber: number, sequence: number): void;
+  weighed(queueNumber: number, fairnessKey: string, weight: number): void;
+  forgotten(queueNumber: number, fairnessKey: string): void;
+}
+
+export interface EnqueuedEvent {
+  readonly sequence: number;
+  readonly enqueuedAt: number;
+  readonly readyAt: number;
+  readonly cost: number;
+  readonly length: number;
+}
+
+export interface LeasedEvent {
+  readonly token: LeaseToken;
+  readonly durationMs: number;
+  readonly leasedAt: number;
+  readonly holder: Holder;
+}
+
+export function writeLane(out: ByteWriter, lane: LaneFacts): void {
+  out.varint(lane.queueNumber);
+  out.string(lane.fairnessKey);
+  out.varint(lane.throttleKeys.length);
+  for (const key of lane.throttleKeys) out.string(key);
+}
+
+export function readLane(reader: ByteReader): LaneFacts {
+  const queueNumber = reader.varint();
+  const fairnessKey = reader.string();
+  const throttleKeys: string[] = [];
+  for (let left = reader.varint(); left > 0; left -= 1) throttleKeys.push(reader.string());
+  return { queueNumber, fairnessKey, throttleKeys };
+}
+
+export function writeHolder(out: ByteWriter, holder: Holder): void {
+  out.byte(kinds.indexOf(holder.kind));
+  out.string(holder.principal);
+  out.string(holder.worker);
+  out.string(holder.session);
+}
+
+export function readHolder(reader: ByteReader): Holder {
+  const kind = kinds[reader.byte()];
+  if (kind === undefined) throw new MalformedRecordError("a holder of unknown kind");
+  return { kind, principal: reader.string(), worker: reader.string(), session: reader.string() };
+}
+
+/** Gives things numbers, in the order of their first use. */
+export class Numbering<T> {
+  readonly #numbers = new Map<T, number>();
+
+  get size(): number {
+    return this.#numbers.size;
+  }
+
+  /** The number, after `define` was called for a thing that had none. */
+  of(thing: T, define: (thing: T) => void): number {
+    const known = this.#numbers.get(thing);
+    if (known !== undefined) return known;
+    const number = this.#numbers.size;
+    this.#numbers.set(thing, number);
+    define(thing);
+    return number;
+  }
+
+  keys(): Iterable<T> {
+    return this.#numbers.keys();
+  }
+
+  clear(): void {
+    this.#numbers.clear();
+  }
+}
+
+export class EventWriter {
+  readonly #out = new ByteWriter();
+  readonly #lanes = new Numbering<LaneFacts>();
+  readonly #holders = new Numbering<Holder>();
+  #base = 0;
+
+  begin(base: number): void {
+    this.#base = base;
+    this.#lanes.clear();
+    this.#holders.clear();
+    this.#out.varint(base);
+  }
+
+  take(headroom: number): Buffer {
+    return this.#out.take(headroom);
+  }
+
+  payloadRecord(queueNumber: number, id: number): void {
+    this.#tag(Tag.payloadRecord, queueNumber, id);
+  }
+
+  enqueued(lane: LaneFacts, message: EnqueuedEvent): void {
+    const number = this.#lanes.of(lane, (added) => {
+      this.#out.byte(Tag.lane);
+      writeLane(this.#out, added);
+    });
+    this.#tag(Tag.enqueued, number, message.sequence);
+    this.#out.signed(message.enqueuedAt - this.#base);
+    this.#out.signed(message.readyAt - message.enqueuedAt);
+    this.#out.varint(message.cost);
+    this.#out.varint(message.length);
+  }
+
+  leased(queueNumber: number, sequence: number, lease: LeasedEvent): void {
+    const holder = this.#holders.of(lease.holder, (added) => {
+      this.#out.byte(Tag.holder);
+      writeHolder(this.#out, added);
+    });
+    this.#tag(Tag.leased, queueNumber, sequence);
+    this.#out.uint32(lease.token.high);
+    this.#out.uint32(lease.token.low);
+    this.#out.varint(lease.durationMs);
+    this.#out.signed(lease.leasedAt - this.#base);
+    this.#out.varint(holder);
+  }
+
+  returned(queueNumber: number, sequence: number, counted: boolean, readyAt: number): void {
+    this.#tag(counted ? Tag.attemptEnded : Tag.released, queueNumber, sequence);
+    this.#out.signed(readyAt - this.#base);
+  }
+
+  removed(queueNumber: number, sequence: number): void {
+    this.#tag(Tag.removed, queueNumber, sequence);
+  }
+
+  quarantined(queueNumber: number, sequence: number): void {
+    this.#tag(Tag.quarantined, queueNumber, sequence);
+  }
+
+  weighed(queueNumber: number, fairnessKey: string, weight: number): void {
+    this.#tag(Tag.weighed, queueNumber, weight);
+    this.#out.string(fairnessKey);
+  }
+
+  forgotten(queueNumber: number, fairnessKey: string): void {
+    this.#tag(Tag.forgotten, queueNumber, 0);
+    this.#out.string(fairnessKey);
+  }
+
+  #tag(tag: number, first: number, second: number): void {
+    this.#out.byte(tag);
+    this.#out.varint(first);
+    this.#out.varint(second);
+  }
+}
+
+/** Throws MalformedRecordError when the record is not what the format says. */
+export function readEvents(bytes: ByteReader, reader: JournalReader): void {
+  const base = bytes.varint();
+  const lanes: LaneFacts[] = [];
+  const holders: Holder[] = [];
+  while (!bytes.done) {
+    const tag = bytes.byte();
+    if (tag === Tag.lane) lanes.push(readLane(bytes));
+    else if (tag === Tag.holder) holders.push(readHolder(bytes));
+    else readEvent(tag, bytes, base, lanes, holders, reader);
+  }
+}
+
+function readEvent(
+  tag: number,
+  bytes: ByteReader,
+  base: number,
+  lanes: readonly LaneFacts[],
+  holders: readonly Holder[],
+  reader: JournalReader,
+): void {
+  const first = bytes.varint();
+  const second = bytes.varint();
+  switch (tag) {
+    case Tag.payloadRecord:
+      reader.payloadRecord(first, second);
+      return;
+    case Tag.enqueued: {
+      const enqueuedAt = base + bytes.signed();
+      const readyAt = enqueuedAt + bytes.signed();
+      const cost = bytes.varint();
+      const length = bytes.varint();
+      reader.enqueued(defined(lanes[first]), { sequence: second, enqueuedAt, readyAt, cost, length });
+      return;
+    }
+    case Tag.leased: {
+      const token = { high: bytes.uint32(), low: bytes.uint32() };
+      const durationMs = bytes.varint();
+      const leasedAt = base + bytes.signed();
+      reader.leased(first, second, { token, durationMs, leasedAt, holder: defined(holders[bytes.varint()]) });
+      return;
+    }
+    case Tag.attemptEnded:
+    case Tag.released:
+      reader.returned(first, second, tag === Tag.attemptEnded, base + bytes.signed());
+      return;
+    case Tag.removed:
+      reader.removed(first, second);
+      return;
+    case Tag.quarantined:
+      reader.quarantined(first, second);
+      return;
+    case Tag.weighed:
+      reader.weighed(first, bytes.string(), second);
+      return;
+    case Tag.forgotten:
+      reader.forgotten(first, bytes.string());
+      return;
+    default:
+      throw new MalformedRecordError(`an event with the unknown tag ${tag}`);
+  }
+}
+
+export function defined<T>(thing: T | undefined): T {
+  if (thing === undefined) throw new MalformedRecordError("a number that was not defined");
+  return thing;
+}

@@ -1,0 +1,209 @@
+// The journal: turns the mutations of one turn into the operations of one commit, and keeps the ledger that checkpoints
+// need. One commit is one journal record with the events, and beside it the bytes of new messages in payload records.
+import type { EnqueuedMutation, LeasedMutation, Mutation } from "../../core/mutations.ts";
+import { type Op, StorageError } from "../port.ts";
+import { EventWriter } from "./events.ts";
+import { envelopeBytes, seal } from "./envelope.ts";
+import { dataShard, journalKey, payloadKey, sequenceKey, weightKey } from "./keys.ts";
+import { Ledger, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
+import { buildPayloadRecord, payloadOverhead, payloadRecordBytes } from "./payload-record.ts";
+
+/** Records and pages of one commit, so that their numbers follow from the commit's. */
+export const numbersPerCommit = 16_384;
+
+/** The core's table, as far as the journal writes to it. */
+export interface PlaceWriter {
+  setBytes(slot: number, record: number, offset: number): void;
+}
+
+/** Learns which payload records come and go, for the cache. */
+export interface PayloadObserver {
+  written(record: PayloadRecord, value: Uint8Array): void;
+  gone(record: PayloadRecord): void;
+}
+
+interface OpenRecord {
+  readonly id: number;
+  readonly messages: EnqueuedMutation[];
+  readonly parts: { readonly sequence: number; readonly body: Uint8Array }[];
+  readonly runs: number[];
+  bytes: number;
+}
+
+export class Journal {
+  readonly ledger: Ledger;
+  readonly #table: PlaceWriter;
+  readonly #observer: PayloadObserver;
+  readonly #events = new EventWriter();
+  readonly #open = new Map<number, OpenRecord>();
+  #commit: number;
+  #numbers = 0;
+  #madeNow: PayloadRecord[] = [];
+
+  /** @param lastCommit the last commit that is in the store */
+  constructor(table: PlaceWriter, observer: PayloadObserver, lastCommit: number, ledger: Ledger = new Ledger()) {
+    this.#table = table;
+    this.#observer = observer;
+    this.#commit = lastCommit;
+    this.ledger = ledger;
+  }
+
+  /** The last commit that was encoded. */
+  get commit(): number {
+    return this.#commit;
+  }
+
+  /** Operations of the next commit. Afterwards the table knows where the bytes of new messages are. */
+  encode(mutations: readonly Mutation[], wall: number): Op[] {
+    this.#commit += 1;
+    this.#numbers = 0;
+    this.#madeNow = [];
+    const ops: Op[] = [];
+    this.#events.begin(wall);
+    for (const mutation of mutations) this.#write(mutation, ops);
+    for (const [queueNumber, open] of this.#open) this.#close(queueNumber, open, ops);
+    this.#open.clear();
+    const key = journalKey(dataShard, this.#commit);
+    const value = seal(key, this.#events.take(envelopeBytes));
+    ops.push({ put: key, value });
+    this.forgetDeadRecords(ops);
+    this.ledger.journalBytes += value.byteLength;
+    this.ledger.entries.push({ commit: this.#commit, bytes: value.byteLength, records: this.#madeNow });
+    return ops;
+  }
+
+  /** A number for a record or page of the current commit, unique for ever. */
+  nextNumber(): number {
+    if (this.#numbers >= numbersPerCommit) throw new StorageError("too_large", "a commit makes too many records");
+    this.#numbers += 1;
+    return this.#commit * numbersPerCommit + this.#numbers - 1;
+  }
+
+  /** Adds the payload record of these messages to the commit under way. */
+  addPayload(
+    queueNumber: number,
+    id: number,
+    parts: readonly { readonly sequence: number; readonly body: Uint8Array }[],
+    runs: readonly number[],
+    placed: (index: number, record: PayloadRecord, offset: number) => void,
+    ops: Op[],
+  ): PayloadRecord {
+    let bytes = 0;
+    for (const part of parts) bytes += part.body.byteLength;
+    const record = this.ledger.records.add((handle) => new PayloadRecord(handle, queueNumber, id, bytes, runs));
+    record.aliveBytes = bytes;
+    record.aliveMessages = parts.length;
+    const key = payloadKey(queueNumber, id);
+    const value = buildPayloadRecord(key, queueNumber, parts, (index, offset) => placed(index, record, offset));
+    ops.push({ put: key, value });
+    this.#observer.written(record, value);
+    return record;
+  }
+
+  /** Deletes the payload records that no living message needs any more. */
+  forgetDeadRecords(ops: Op[]): void {
+    for (const record of this.ledger.deadRecords) {
+      ops.push({ del: payloadKey(record.queueNumber, record.id) });
+      this.#observer.gone(record);
+      // Only now may the handle be given again.
+      this.ledger.records.remove(record.handle);
+    }
+    this.ledger.deadRecords.length = 0;
+    for (const key of this.ledger.deadKeys) ops.push({ del: key });
+    this.ledger.deadKeys.length = 0;
+  }
+
+  #write(mutation: Mutation, ops: Op[]): void {
+    const { ledger } = this;
+    switch (mutation.type) {
+      case "enqueued":
+        this.#enqueued(mutation, ops);
+        return;
+      case "leased":
+        this.#leased(mutation);
+        return;
+      case "returned":
+        this.#events.returned(mutation.queueNumber, mutation.sequence, mutation.counted, mutation.readyAt);
+        ledger.pageChanged(mutation.page, this.#commit, false);
+        return;
+      case "removed":
+        this.#events.removed(mutation.queueNumber, mutation.sequence);
+        ledger.pageChanged(mutation.page, this.#commit, true);
+        ledger.messageLeft(mutation.record, mutation.length);
+        return;
+      case "dropped":
+        ledger.pageChanged(mutation.page, this.#commit, true);
+        ledger.messageLeft(mutation.record, mutation.length);
+        return;
+      case "quarantined":
+        this.#events.quarantined(mutation.queueNumber, mutation.sequence);
+        ledger.pageChanged(mutation.page, this.#commit, false);
+        return;
+      case "weighed":
+        this.#events.weighed(mutation.queueNumber, mutation.fairnessKey, mutation.weight);
+        ledger.newWeights.set(weightName(mutation.queueNumber, mutation.fairnessKey), mutation);
+        return;
+      case "forgotten":
+        this.#forgotten(mutation.queueNumber, mutation.fairnessKey, ops);
+        return;
+      case "queue-deleted":
+        ledger.newSequences.delete(mutation.queueNumber);
+        ops.push({ del: sequenceKey(mutation.queueNumber) });
+        return;
+      case "queue-created":
+      // The catalog's own shard has it.
+    }
+  }
+
+  #leased(mutation: LeasedMutation): void {
+    this.#events.leased(mutation.queueNumber, mutation.sequence, mutation);
+    this.ledger.pageChanged(mutation.page, this.#commit, false);
+  }
+
+  #forgotten(queueNumber: number, fairnessKey: string, ops: Op[]): void {
+    this.#events.forgotten(queueNumber, fairnessKey);
+    this.ledger.newWeights.delete(weightName(queueNumber, fairnessKey));
+    if (this.ledger.storedWeights.delete(weightName(queueNumber, fairnessKey))) {
+      ops.push({ del: weightKey(queueNumber, fairnessKey) });
+    }
+  }
+
+  #enqueued(mutation: EnqueuedMutation, ops: Op[]): void {
+    const { queueNumber } = mutation.lane;
+    const length = mutation.body.byteLength;
+    let open = this.#open.get(queueNumber);
+    if (open !== undefined && open.bytes + length > payloadRecordBytes) {
+      this.#close(queueNumber, open, ops);
+      open = undefined;
+    }
+    if (open === undefined) {
+      open = { id: this.nextNumber(), messages: [], parts: [], runs: [], bytes: 0 };
+      this.#open.set(queueNumber, open);
+      this.#events.payloadRecord(queueNumber, open.id);
+      this.ledger.newSequences.add(queueNumber);
+    }
+    open.messages.push(mutation);
+    open.parts.push(mutation);
+    open.bytes += length + payloadOverhead;
+    extendRuns(open.runs, mutation.sequence);
+    this.#events.enqueued(mutation.lane, {
+      sequence: mutation.sequence,
+      enqueuedAt: mutation.enqueuedAt,
+      readyAt: mutation.readyAt,
+      cost: mutation.cost,
+      length,
+    });
+  }
+
+  #close(queueNumber: number, open: OpenRecord, ops: Op[]): void {
+    const record = this.addPayload(
+      queueNumber,
+      open.id,
+      open.parts,
+      open.runs,
+      (index, made, offset) => this.#table.setBytes((open.messages[index] as EnqueuedMutation).slot, made.handle, offset),
+      ops,
+    );
+    this.#madeNow.push(record);
+  }
+}

@@ -1,0 +1,45 @@
+// Payload records written or read last, up to a bound in bytes; the oldest goes first.
+import type { PayloadObserver } from "./journal.ts";
+import type { PayloadRecord } from "./ledger.ts";
+
+export class PayloadCache implements PayloadObserver {
+  readonly #values = new Map<PayloadRecord, Uint8Array>();
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  /** @param maxBytes 0: nothing is kept beyond the turn that wrote it */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(record: PayloadRecord): Uint8Array | undefined {
+    return this.#values.get(record);
+  }
+
+  written(record: PayloadRecord, value: Uint8Array): void {
+    if (this.#values.has(record)) return;
+    this.#values.set(record, value);
+    this.#bytes += value.byteLength;
+  }
+
+  gone(record: PayloadRecord): void {
+    const value = this.#values.get(record);
+    if (value === undefined) return;
+    this.#values.delete(record);
+    this.#bytes -= value.byteLength;
+  }
+
+  /** Back to the bound. Only between turns: what a turn wrote must be there when its deliveries are sent. */
+  trim(): void {
+    if (this.#bytes <= this.#maxBytes) return;
+    for (const [record, value] of this.#values) {
+      if (this.#bytes <= this.#maxBytes) return;
+      this.#values.delete(record);
+      this.#bytes -= value.byteLength;
+    }
+  }
+}
