@@ -4,6 +4,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@fila/sdk/ge
 import { failure } from "../core/errors.ts";
 import type { Failure } from "../core/errors.ts";
 import type { Log } from "../telemetry/log.ts";
+import { CallFailedError } from "./hot/door.ts";
 import { codeOf, deadlineExceeded } from "./wire/failure-wire.ts";
 import type { WireFailure } from "./wire/failure-wire.ts";
 
@@ -25,8 +26,8 @@ export function connectError(failed: WireFailure): ConnectError {
     const retryDelay = { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round((ms % 1000) * 1e6) };
     details.push({ desc: RetryInfoSchema, value: { retryDelay } });
   }
-  // The numbers of both are those of gRPC.
-  const code: Code = codeOf(failed);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the numbers of both are those of gRPC
+  const code = codeOf(failed) as Code;
   return new ConnectError(failed.message, code, undefined, details);
 }
 
@@ -41,6 +42,7 @@ export const internalFailure: Failure = failure(
  * the client learns nothing of it.
  */
 export function funnel(reason: unknown, log: Log, procedure: string): ConnectError {
+  if (reason instanceof CallFailedError) return connectError(reason.failure);
   if (reason instanceof ConnectError) return completeError(reason, log, procedure);
   log.error("a handler failed", reason, { procedure });
   return connectError(internalFailure);

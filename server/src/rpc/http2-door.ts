@@ -23,6 +23,8 @@ export interface Http2Handlers {
 /** States: open → closing (no new streams; what is open may end) → destroyed. */
 interface Session {
   readonly connection: ConnectionId;
+  /** Destroying it ends the session for certain; destroying a session that was closed before waits for its peer. */
+  readonly socket: Socket;
   openStreams: number;
   /** When the last stream ended. */
   idleSince: number;
@@ -34,6 +36,7 @@ export class Http2Door {
   readonly #handlers: Http2Handlers;
   readonly #log: Log;
   readonly #bodies: BodyDeadline;
+  #accepting: Socket | undefined = undefined;
   readonly #sessions = new Map<ServerHttp2Session, Session>();
 
   constructor(limits: ServerLimits, handlers: Http2Handlers, log: Log) {
@@ -66,7 +69,10 @@ export class Http2Door {
   }
 
   accept(socket: Socket): void {
+    // Emits "session" within the call.
+    this.#accepting = socket;
     this.#server.emit("connection", socket);
+    this.#accepting = undefined;
   }
 
   /** No new streams; sessions end with their last stream. */
@@ -76,11 +82,14 @@ export class Http2Door {
 
   destroy(): void {
     this.#bodies.stop();
-    for (const session of this.#sessions.keys()) session.destroy();
+    for (const { socket } of this.#sessions.values()) socket.destroy();
   }
 
   #onSession(session: ServerHttp2Session): void {
+    const socket = this.#accepting;
+    if (socket === undefined) throw new Error("a session without its socket");
     const state: Session = {
+      socket,
       connection: this.#handlers.connected(),
       openStreams: 0,
       idleSince: performance.now(),
@@ -91,18 +100,19 @@ export class Http2Door {
       this.#handlers.disconnected(state.connection);
     });
     session.setLocalWindowSize(this.#limits.sessionWindowBytes);
-    // Fires after a time without traffic, so sessions in use cost nothing here.
-    session.setTimeout(this.#limits.pingAfterMs, () => this.#onQuiet(session, state));
+    // Fires after a time without traffic, so sessions in use cost nothing here. (A callback given to setTimeout itself
+    // would be called once only.)
+    session.on("timeout", () => this.#onQuiet(session, state));
+    session.setTimeout(this.#limits.pingAfterMs);
   }
 
   #onQuiet(session: ServerHttp2Session, state: Session): void {
-    if (session.destroyed || session.closed) return;
+    if (session.destroyed) return;
     if (state.openStreams === 0 && performance.now() - state.idleSince >= this.#limits.idleSessionMs) {
       session.close();
-      return;
     }
     // A peer that vanished without a word (power, cable, a dropped NAT entry) leaves a connection that looks alive.
-    const gone = setTimeout(() => session.destroy(), this.#limits.pingTimeoutMs);
+    const gone = setTimeout(() => state.socket.destroy(), this.#limits.pingTimeoutMs);
     const sent = session.ping((error) => {
       clearTimeout(gone);
       // The answer is no traffic in Node's eyes: start the next wait by hand.
@@ -110,7 +120,7 @@ export class Http2Door {
     });
     if (!sent) {
       clearTimeout(gone);
-      session.destroy();
+      state.socket.destroy();
     }
   }
 

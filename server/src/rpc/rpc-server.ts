@@ -1,0 +1,97 @@
+// Everything between the port and the broker.
+import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { createContextValues } from "@connectrpc/connect";
+import type { ContextValues } from "@connectrpc/connect";
+import { FilaAdmin, FilaService } from "@fila/sdk/gen";
+import type { Broker } from "../broker/contract.ts";
+import type { ConnectionId } from "../core/commands.ts";
+import type { Log } from "../telemetry/log.ts";
+import { adminService } from "./admin-service.ts";
+import { ANONYMOUS, callerKey } from "./caller.ts";
+import { createConnectHandler } from "./connect-handler.ts";
+import { createHotPath } from "./hot/hot-path.ts";
+import { listen } from "./listener.ts";
+import { messageService } from "./message-service.ts";
+import { defaultServerLimits } from "./server-limits.ts";
+import type { ServerLimits } from "./server-limits.ts";
+import { defaultMessageLimits } from "./wire/limits.ts";
+
+export interface RpcOptions {
+  readonly broker: Broker;
+  /** "" = every interface. */
+  readonly host: string;
+  /** 0 = any free one. */
+  readonly port: number;
+  readonly maxConnections: number;
+  readonly readMaxBytes: number;
+  readonly maxMessageBytes: number;
+  readonly log: Log;
+  /** Default: defaultServerLimits. */
+  readonly limits?: ServerLimits;
+}
+
+export interface RpcServer {
+  readonly host: string;
+  readonly port: number;
+  /** No new connections, and streams of producers end after their results. Everything else goes on, so that workers can
+   * settle what they hold. To be followed by the broker's own stop, then by `close`. */
+  drain(): void;
+  /** Answers what has no answer yet with UNAVAILABLE and ends every connection, after `graceMs` by force. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Rejects with the error of node:net when the address cannot be had. */
+export async function startRpc(options: RpcOptions): Promise<RpcServer> {
+  const { broker, log, readMaxBytes, maxMessageBytes } = options;
+  const hotPath = createHotPath({
+    broker,
+    limits: { ...defaultMessageLimits, maxPayloadBytes: maxMessageBytes, readMaxBytes },
+    // The listener names the connection at each call.
+    connectionOf: () => 0,
+  });
+  const connect = createConnectHandler({
+    routes: (router) =>
+      router.service(FilaAdmin, adminService(broker)).service(FilaService, messageService(hotPath.door)),
+    readMaxBytes,
+    log,
+  });
+  const endless = new Set(
+    [...FilaService.methods, ...FilaAdmin.methods]
+      .filter((method) => method.methodKind === "bidi_streaming")
+      .map((method) => `/${method.parent.typeName}/${method.name}`),
+  );
+  const listener = await listen({
+    host: options.host,
+    port: options.port,
+    maxConnections: options.maxConnections,
+    limits: options.limits ?? defaultServerLimits,
+    log,
+    handlers: {
+      connected: () => broker.nextConnection(),
+      disconnected: (connection) => broker.disconnected(connection),
+      hasEndlessBody: (path) => endless.has(path),
+      request: (request, response, connection) => connect(request, response, callerValues(connection)),
+      stream(stream, headers, rawHeaders, connection) {
+        if (hotPath.handle(stream, headers, connection)) return;
+        const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
+        connect(request, new Http2ServerResponse(stream), callerValues(connection));
+      },
+    },
+  });
+  return {
+    host: listener.host,
+    port: listener.port,
+    drain() {
+      listener.stopAccepting();
+      hotPath.drain();
+    },
+    async close(graceMs) {
+      // Calls that hang are ended together with their connections.
+      await Promise.all([hotPath.close(), listener.close(graceMs)]);
+    },
+  };
+}
+
+function callerValues(connection: ConnectionId): ContextValues {
+  return createContextValues().set(callerKey, { connection, principal: ANONYMOUS });
+}
