@@ -1,0 +1,59 @@
+import { constants } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Caller } from "../caller.ts";
+import type { MethodDeps } from "./call.ts";
+import type { Protocol } from "./protocols.ts";
+
+export interface HotLimits {
+  /** Largest request message. Default 4 MiB. */
+  readonly readMaxBytes: number;
+  /** Deadlines of clients are cut to this. Default 24 hours; a timer of Node holds 24 days. */
+  readonly maxTimeoutMs: number;
+}
+
+/** What calls report when they are over. */
+export interface CallReport {
+  readonly method: string;
+  readonly protocol: "grpc" | "connect";
+  /** gRPC's number of the status; 1 = the client was gone before the end. */
+  readonly code: number;
+  readonly durationMs: number;
+}
+
+/** What all calls share. */
+export interface CallContext extends MethodDeps {
+  readonly hotLimits: HotLimits;
+  /** Calls under way. */
+  readonly active: Set<Http2Call>;
+  /** A call is over. */
+  over(call: Http2Call): void;
+  readonly onCall: ((report: CallReport) => void) | undefined;
+}
+
+/** What one call begins with. */
+export interface CallStart {
+  readonly method: string;
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  readonly protocol: Protocol;
+  readonly caller: Caller;
+}
+
+/** A call under way, as the hot path ends it. */
+export interface Http2Call {
+  /** The server is about to stop: streams that can end early do. */
+  drain(): void;
+  /** The server stops: whatever has no answer yet gets UNAVAILABLE. */
+  stop(): void;
+}
+
+/**
+ * Ends the request's half of a stream whose answer is complete while the client still sends: what it sends is let go,
+ * and it is told to stop without that being an error.
+ */
+export function closeRequestHalf(stream: ServerHttp2Stream): void {
+  if (stream.readableEnded || stream.destroyed) return;
+  stream.resume();
+  if (stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR);
+  else stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
+}

@@ -1,0 +1,166 @@
+import type { ServerHttp2Stream } from "node:http2";
+import { failure } from "../../core/errors.ts";
+import { codeOf, deadlineExceeded } from "../wire/failure-wire.ts";
+import type { WireFailure } from "../wire/failure-wire.ts";
+import type { StreamHandler, StreamMethod, StreamTransport } from "./call.ts";
+import { EnvelopeReader, truncated } from "./envelope-reader.ts";
+import { closeRequestHalf } from "./http2-call.ts";
+import type { CallContext, CallStart, Http2Call } from "./http2-call.ts";
+import { endOfStream, grpcTrailers, respondFailure } from "./protocols.ts";
+
+const canceled = 1;
+
+/**
+ * One streaming call over HTTP/2, by hand.
+ *
+ * States: live → ended → over.
+ * live: requests are read and handed over, unless the handler holds them back; responses are written.
+ * ended: the handler, the deadline or the server has ended it; the status is on its way.
+ * over: the stream is closed. From live that means the client is gone, which the handler is told.
+ */
+export class StreamCall implements Http2Call, StreamTransport {
+  #state: "live" | "ended" | "over" = "live";
+  #code = canceled;
+  #headersSent = false;
+  #paused = false;
+  #bodyEnded = false;
+  /** The handler was told that no more requests come. */
+  #inputClosed = false;
+  #deadline: NodeJS.Timeout | undefined = undefined;
+  readonly #reader: EnvelopeReader;
+  readonly #startedAt: number;
+  readonly #context: CallContext;
+  readonly #start: CallStart;
+  readonly #stream: ServerHttp2Stream;
+  readonly #handler: StreamHandler;
+
+  constructor(context: CallContext, start: CallStart, method: StreamMethod) {
+    this.#context = context;
+    this.#start = start;
+    const { stream } = start;
+    this.#stream = stream;
+    this.#startedAt = context.onCall === undefined ? 0 : performance.now();
+    this.#reader = new EnvelopeReader(context.hotLimits.readMaxBytes);
+    context.active.add(this);
+    stream.on("close", () => this.#closed());
+    const timeoutMs = start.protocol.timeoutMs(start.headers, context.hotLimits.maxTimeoutMs);
+    this.#handler = method(context, start.caller, this);
+    if (typeof timeoutMs === "object") this.#abandon(timeoutMs);
+    else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.#tooLate(), timeoutMs);
+    stream.on("data", (chunk: Buffer) => {
+      if (this.#state !== "live") return;
+      this.#reader.push(chunk);
+      this.#pump();
+    });
+    stream.on("end", () => {
+      this.#bodyEnded = true;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (this.#state === "live" && !this.#paused && !this.#inputClosed) {
+      const next = this.#reader.next();
+      if (next === undefined) {
+        if (this.#bodyEnded) this.#endInput();
+        return;
+      }
+      if (Buffer.isBuffer(next)) this.#handler.message(next);
+      else {
+        this.#inputClosed = true;
+        this.#handler.refuse(next);
+      }
+    }
+  }
+
+  #endInput(): void {
+    this.#inputClosed = true;
+    if (this.#reader.atBoundary) this.#handler.inputEnded();
+    else this.#handler.refuse(truncated());
+  }
+
+  opened(): void {
+    if (this.#state !== "live" || this.#headersSent) return;
+    this.#headersSent = true;
+    const { protocol } = this.#start;
+    const trailers = protocol.name === "grpc";
+    this.#stream.respond({ ":status": 200, "content-type": protocol.contentType }, { waitForTrailers: trailers });
+  }
+
+  write(responses: Buffer, taken: () => void): void {
+    if (this.#state !== "live") return;
+    this.opened();
+    this.#stream.write(responses, (error?: Error | null) => {
+      // `ended` too: the end waits behind this write, and what was written counts.
+      if ((error === undefined || error === null) && this.#state !== "over") taken();
+    });
+  }
+
+  end(failed: WireFailure | undefined): void {
+    if (this.#state !== "live") return;
+    const { protocol } = this.#start;
+    const stream = this.#stream;
+    clearTimeout(this.#deadline);
+    if (!this.#headersSent && failed === undefined) this.opened();
+    this.#state = "ended";
+    this.#code = failed === undefined ? 0 : codeOf(failed);
+    if (!this.#headersSent && failed !== undefined) respondFailure(stream, protocol, failed);
+    else if (protocol.name === "grpc") {
+      stream.on("wantTrailers", () => stream.sendTrailers(grpcTrailers(failed)));
+      stream.end();
+    } else stream.end(endOfStream(failed));
+    closeRequestHalf(stream);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    // First what was read already: it may fill the handler again.
+    this.#pump();
+    if (!this.#isPaused()) this.#stream.resume();
+  }
+
+  #isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Ends the call from this side: the handler is told that its client is gone, the client why. */
+  #abandon(failed: WireFailure): void {
+    if (this.#state !== "live") return;
+    this.#handler.gone();
+    this.end(failed);
+  }
+
+  #tooLate(): void {
+    this.#abandon(deadlineExceeded("the deadline of the stream passed; open another one"));
+  }
+
+  #closed(): void {
+    clearTimeout(this.#deadline);
+    const wasLive = this.#state === "live";
+    this.#state = "over";
+    if (wasLive) this.#handler.gone();
+    this.#context.active.delete(this);
+    const { method, protocol } = this.#start;
+    this.#context.onCall?.({
+      method,
+      protocol: protocol.name,
+      code: this.#code,
+      durationMs: performance.now() - this.#startedAt,
+    });
+    this.#context.over(this);
+  }
+
+  drain(): void {
+    if (this.#state === "live") this.#handler.drain();
+  }
+
+  stop(): void {
+    this.#abandon(failure("DRAINING", "the broker is about to stop; connect again", { retryAfterMs: 1000 }));
+  }
+}
