@@ -19,11 +19,13 @@ export function deliver(state: State, turn: Turn): boolean {
       queue.scheduled = false;
       const granted = turn.leaseBudget > 0 && deliverFrom(state, turn, queue, share);
       if (granted) continue;
-      // Out of budget: this queue goes first in the next turn.
+      // Out of budget: this queue goes first in the next turn, and those that had their share go last.
+      const served = queues.splice(0);
       for (const rest of round.slice(at)) {
         rest.scheduled = false;
         state.schedule(rest);
       }
+      for (const each of served) queues.push(each);
       return queues.length > 0;
     }
   }
