@@ -102,6 +102,15 @@ export class Consumer {
     lease.consumer = undefined;
   }
 
+  /** What was delivered to it and not yet written, oldest first. */
+  get unwritten(): readonly { readonly ordinal: number; readonly bytes: number }[] {
+    return this.#unwritten.slice(this.#unwrittenFrom);
+  }
+
+  get unwrittenBytes(): number {
+    return this.#unwrittenBytes;
+  }
+
   written(ordinal: number): void {
     const list = this.#unwritten;
     let from = this.#unwrittenFrom;

@@ -31,6 +31,11 @@ export class FairnessKey extends RingKey {
     return this.#heap[0];
   }
 
+  /** Its lanes with ready messages, in the order of the heap. */
+  get heap(): readonly Lane[] {
+    return this.#heap;
+  }
+
   findLane(throttleKeys: readonly string[]): Lane | undefined {
     return throttleKeys.length === 0 ? this.plain : this.throttled?.get(laneSignature(throttleKeys));
   }

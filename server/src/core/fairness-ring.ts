@@ -56,6 +56,20 @@ export class FairnessRing {
     return this.#visiting;
   }
 
+  /** Every filed key with the round under which it stands; the visited one is in no list. */
+  *filed(): Iterable<readonly [RingKey, number]> {
+    yield* listed(this.#current, this.#round);
+    yield* listed(this.#next, this.#round + 1);
+    if (this.#far === undefined) return;
+    for (const [place, list] of this.#far.lists.entries()) {
+      if (list === undefined || list.ringNext === list) continue;
+      const marked = (this.#far.occupied[place >>> 5] as number) & (1 << (place & 31));
+      invariant(marked !== 0, "a list of a far round that has keys is marked");
+      const distance = (place - (this.#round % wheelSize) + wheelSize) % wheelSize;
+      yield* listed(list, this.#round + distance);
+    }
+  }
+
   /** The key has a deliverable message again: it joins at the tail with nothing saved. */
   activate(key: RingKey, headCost: number): void {
     invariant(!key.inRing, "a key enters the ring once");
@@ -224,6 +238,13 @@ function moveToFront(from: RingNode, to: RingNode): void {
   from.ringNext.ringPrev = to;
   from.ringNext = from;
   from.ringPrev = from;
+}
+
+function* listed(list: RingNode, round: number): Iterable<readonly [RingKey, number]> {
+  for (let node = list.ringNext; node !== list; node = node.ringNext) {
+    invariant(node.ringNext.ringPrev === node, "neighbours in the ring know each other");
+    yield [node as RingKey, round];
+  }
 }
 
 function append(list: RingNode, node: RingNode): void {

@@ -33,6 +33,10 @@ export class MessageIndex {
     this.#identity = identity;
   }
 
+  get size(): number {
+    return this.#partitions.reduce((sum, partition) => sum + partition.size, 0);
+  }
+
   get(queueNumber: number, sequence: number): number | undefined {
     const h = hash(queueNumber, sequence);
     const { slots } = this.#partitions[h & (partitionCount - 1)] as Partition;

@@ -49,6 +49,11 @@ export class State {
     return this.#lanes[this.table.lane(slot)] as Lane;
   }
 
+  /** All lanes, of every queue. */
+  *lanes(): Iterable<Lane> {
+    for (const lane of this.#lanes) if (lane !== undefined) yield lane;
+  }
+
   idOf(slot: number): string {
     const { number } = this.laneOf(slot).key.queue;
     return formatMessageId(this.table.enqueuedAt(slot), number, this.table.sequence(slot), this.salt);
