@@ -1,0 +1,127 @@
+// Brings the bytes of deliveries: from the cache at once, else from the store, many records at a time. Deliveries of one
+// consumer come out in the order in which they went in.
+import type { Delivery } from "../core/effects.ts";
+import { payloadKey } from "../storage/journal/keys.ts";
+import type { PayloadRecord } from "../storage/journal/ledger.ts";
+import type { PayloadCache } from "../storage/journal/payload-cache.ts";
+import { payloadHeaderIntact, readPayload } from "../storage/journal/payload-record.ts";
+import type { Shard } from "../storage/port.ts";
+import type { LoadedDelivery } from "./contract.ts";
+import type { BytesPlace, Engine } from "./engine.ts";
+
+/** One consumer's deliveries of one turn, with the places of their bytes as they were at the end of that turn. */
+export interface Load {
+  readonly deliveries: readonly Delivery[];
+  readonly places: readonly (BytesPlace | undefined)[];
+}
+
+export interface LoadResult {
+  readonly loaded: readonly LoadedDelivery[];
+  /** Those whose bytes are not what was written. */
+  readonly corrupt: readonly Delivery[];
+}
+
+export class PayloadLoader {
+  readonly #engine: Engine;
+  readonly #shard: Shard;
+  readonly #cache: PayloadCache;
+
+  constructor(engine: Engine, shard: Shard, cache: PayloadCache) {
+    this.#engine = engine;
+    this.#shard = shard;
+    this.#cache = cache;
+  }
+
+  /** To be called in the turn that made the deliveries. */
+  locate(deliveries: readonly Delivery[]): Load {
+    return { deliveries, places: deliveries.map((delivery) => this.#engine.placeOf(delivery)) };
+  }
+
+  /** undefined: some bytes are not in the cache, so `read` must fetch them. */
+  fromCache(load: Load): LoadResult | undefined {
+    const loaded: LoadedDelivery[] = [];
+    for (let at = 0; at < load.deliveries.length; at += 1) {
+      const place = load.places[at];
+      const value = place === undefined ? undefined : this.#cache.get(place.record);
+      if (place === undefined || value === undefined) return undefined;
+      // The cache holds what was written, or what was verified when it was read.
+      const body = value.subarray(place.offset, place.offset + place.length);
+      loaded.push(withBody(load.deliveries[at] as Delivery, body));
+    }
+    return { loaded, corrupt: [] };
+  }
+
+  /** Rejects only when the store cannot be read at all. */
+  async read(load: Load): Promise<LoadResult> {
+    const values = await this.fetch(new Set(load.places.flatMap((place) => (place === undefined ? [] : [place.record]))));
+    const loaded: LoadedDelivery[] = [];
+    const corrupt: Delivery[] = [];
+    for (let at = 0; at < load.deliveries.length; at += 1) {
+      const delivery = load.deliveries[at] as Delivery;
+      const body = bodyAt(values, delivery, load.places[at]) ?? (await this.#lookAgain(delivery, load.places[at]));
+      if (body === undefined) corrupt.push(delivery);
+      else if (body !== "gone") loaded.push(withBody(delivery, body));
+    }
+    return { loaded, corrupt };
+  }
+
+  /** Values of payload records, from the cache or the store. */
+  async fetch(records: ReadonlySet<PayloadRecord>): Promise<Map<PayloadRecord, Uint8Array>> {
+    const values = new Map<PayloadRecord, Uint8Array>();
+    const missing: PayloadRecord[] = [];
+    for (const record of records) {
+      const value = this.#cache.get(record);
+      if (value === undefined) missing.push(record);
+      else values.set(record, value);
+    }
+    if (missing.length === 0) return values;
+    const keys = missing.map((record) => payloadKey(record.queueNumber, record.id));
+    const read = await this.#shard.getMany(keys);
+    for (let at = 0; at < missing.length; at += 1) {
+      const record = missing[at] as PayloadRecord;
+      const value = read[at];
+      if (value !== undefined && payloadHeaderIntact(keys[at] as Uint8Array, value)) values.set(record, value);
+    }
+    return values;
+  }
+
+  /** A checkpoint may have moved the bytes while they were being read. */
+  async #lookAgain(delivery: Delivery, before: BytesPlace | undefined): Promise<Uint8Array | "gone" | undefined> {
+    const place = this.#engine.placeOf(delivery);
+    if (place === undefined) return "gone";
+    if (place.record === before?.record && place.offset === before.offset) return undefined;
+    return bodyAt(await this.fetch(new Set([place.record])), delivery, place);
+  }
+}
+
+function bodyAt(
+  values: ReadonlyMap<PayloadRecord, Uint8Array>,
+  delivery: Delivery,
+  place: BytesPlace | undefined,
+): Uint8Array | undefined {
+  const value = place === undefined ? undefined : values.get(place.record);
+  if (place === undefined || value === undefined) return undefined;
+  return readPayload(value, delivery.queueNumber, delivery.sequence, place.offset, place.length);
+}
+
+function withBody(delivery: Delivery, body: Uint8Array): LoadedDelivery {
+  const { ordinal, id, queue, queueNumber, sequence, fairnessKey, weight, throttleKeys, attempts } = delivery;
+  const { enqueuedAt, leasedAt, leaseExpiresAt, token, slot } = delivery;
+  return {
+    ordinal,
+    id,
+    queue,
+    queueNumber,
+    sequence,
+    fairnessKey,
+    weight,
+    throttleKeys,
+    attempts,
+    enqueuedAt,
+    leasedAt,
+    leaseExpiresAt,
+    token,
+    slot,
+    body,
+  };
+}

@@ -1,0 +1,343 @@
+// The imperative shell around the core: takes calls, runs turns, answers when they are durable, and starts anew from the
+// store when a write has failed.
+//
+// States: serving -write rejected-> readonly -reopened and rebuilt-> serving; serving | readonly -stop-> draining ->
+// stopped. A broken invariant or a failed fsync is fatal: the process must end. May never happen: an answer OK to a call
+// whose commit was rejected.
+import type { Command, ConnectionId, ConsumerId, EnqueueItem, OpenConsumer, SettleItem } from "../core/commands.ts";
+import type { Effect, EnqueueOutcome, QueueStats, Reply, SettleOutcome } from "../core/effects.ts";
+import { type Failure, failure } from "../core/errors.ts";
+import { type Storage, StorageError } from "../storage/port.ts";
+import type { Clock } from "./clock.ts";
+import { Consumers } from "./consumers.ts";
+import type { Broker, BrokerState, Consumer, ConsumerSink, Outcome, QueuePage } from "./contract.ts";
+import { Mailbox, maxWaitingBytes } from "./mailbox.ts";
+import type { Load } from "./payload-loader.ts";
+import { type Life, type StoreOptions, openLife } from "./store.ts";
+import { TurnLoop } from "./turn-loop.ts";
+
+export interface ShellLog {
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+export interface ShellOptions extends StoreOptions {
+  readonly open: () => Promise<Storage>;
+  readonly clock: Clock;
+  readonly log: ShellLog;
+  /** The state cannot be trusted or the disk has failed for good: the process must end. */
+  readonly fatal: (error: unknown) => void;
+}
+
+type Done = (reply: Reply | Failure) => void;
+
+const firstReopenMs = 100;
+const longestReopenMs = 5_000;
+
+export class Shell implements Broker {
+  #state: BrokerState = "serving";
+  readonly #options: ShellOptions;
+  readonly #mailbox = new Mailbox();
+  readonly #pending = new Map<number, Done>();
+  readonly #consumers: Consumers;
+  #life: Life;
+  #loop: TurnLoop;
+  #nextRequest = 1;
+  #nextConsumer = 1;
+  #nextConnection = 1;
+  #refusal: Failure | undefined;
+  #drained: (() => void) | undefined;
+  #stopping: Promise<void> | undefined;
+  #reopening: Promise<void> | undefined;
+
+  constructor(life: Life, options: ShellOptions) {
+    this.#options = options;
+    this.#life = life;
+    this.#consumers = new Consumers({
+      corrupt: (deliveries) => {
+        for (const { id, queueNumber, sequence } of deliveries) {
+          options.log.error(`message ${id} cannot be read back from the store and is set aside; run a check of the disk`);
+          this.#send({ type: "quarantine", queueNumber, sequence });
+        }
+      },
+      unreadable: (consumer, error) => {
+        options.log.error(`payloads cannot be read: ${describe(error)}`);
+        this.#consumers.end(consumer, unavailable());
+        this.#send({ type: "close", consumer, written: 0 });
+      },
+    });
+    this.#loop = this.#startLoop();
+  }
+
+  get state(): BrokerState {
+    return this.#state;
+  }
+
+  enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void {
+    if (this.#mailbox.waitingBytes > maxWaitingBytes) {
+      done(overloaded());
+      return;
+    }
+    this.#request(
+      (request) => ({ type: "enqueue", request, items }),
+      (reply) => done("reason" in reply ? reply : reply.type === "enqueued" ? reply.outcomes : unexpected(reply)),
+    );
+  }
+
+  settle(
+    queue: string,
+    items: readonly SettleItem[],
+    who: { readonly connection: ConnectionId; readonly principal: string },
+    done: (outcomes: readonly SettleOutcome[] | Failure) => void,
+  ): void {
+    const { connection, principal } = who;
+    this.#request(
+      (request) => ({ type: "settle", request, queue, connection, principal, items }),
+      (reply) => done("reason" in reply ? reply : reply.type === "settled" ? reply.outcomes : unexpected(reply)),
+      true,
+    );
+  }
+
+  openConsumer(options: Omit<OpenConsumer, "type" | "consumer">, sink: ConsumerSink): Consumer {
+    const id = this.#nextConsumer;
+    this.#nextConsumer += 1;
+    const refusal = this.#refusal;
+    if (refusal !== undefined) queueMicrotask(() => sink.ended(refusal));
+    else {
+      this.#consumers.add(id, sink);
+      const { queue, kind, connection, principal, worker, session, visibilityMs, credit } = options;
+      this.#send({ type: "open", consumer: id, queue, kind, connection, principal, worker, session, visibilityMs, credit });
+    }
+    return this.#consumerHandle(id);
+  }
+
+  #consumerHandle(id: ConsumerId): Consumer {
+    return {
+      credit: (messages) => {
+        if (this.#consumers.has(id)) this.#send({ type: "credit", consumer: id, messages });
+      },
+      written: (ordinal) => {
+        if (this.#consumers.has(id)) this.#send({ type: "written", consumer: id, ordinal });
+      },
+      close: (written) => {
+        if (!this.#consumers.has(id)) return;
+        this.#consumers.remove(id);
+        this.#send({ type: "close", consumer: id, written });
+      },
+    };
+  }
+
+  createQueue(name: string, visibilityMs: number): Promise<Outcome<void>> {
+    return this.#call((request) => ({ type: "create-queue", request, name, visibilityMs }), () => undefined);
+  }
+
+  deleteQueue(name: string): Promise<Outcome<void>> {
+    return this.#call((request) => ({ type: "delete-queue", request, name }), () => undefined);
+  }
+
+  listQueues(after: string, limit: number): Promise<Outcome<QueuePage>> {
+    return this.#call(
+      (request) => ({ type: "list-queues", request, after, limit }),
+      (reply) => (reply.type === "queues" ? { queues: reply.queues, total: reply.total, more: reply.more } : unexpected(reply)),
+      true,
+    );
+  }
+
+  queueStats(name: string, topKeys: number): Promise<Outcome<QueueStats>> {
+    return this.#call(
+      (request) => ({ type: "queue-stats", request, name, topKeys }),
+      (reply) => (reply.type === "stats" ? reply.stats : unexpected(reply)),
+      true,
+    );
+  }
+
+  nextConnection(): ConnectionId {
+    this.#nextConnection += 1;
+    return this.#nextConnection;
+  }
+
+  disconnected(connection: ConnectionId): void {
+    this.#send({ type: "disconnect", connection });
+  }
+
+  stop(deadlineMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(deadlineMs);
+    return this.#stopping;
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    this.#state = "draining";
+    this.#refusal = draining();
+    this.#life.engine.core.draining = true;
+    this.#consumers.announceDraining();
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(deadlineMs, resolve);
+      this.#drained = () => {
+        cancel();
+        resolve();
+      };
+      this.#endIdleConsumers();
+      this.#loop.wake();
+    });
+    await this.#reopening;
+    await this.#loop.stop();
+    // Their leases stand, as over a restart: no close commands any more.
+    this.#state = "stopped";
+    this.#consumers.endAll(draining());
+    this.#failPending(draining());
+    this.#mailbox.clear();
+    await this.#life.storage.close();
+  }
+
+  /** While draining: consumers that hold nothing are let go; when none is left and nothing waits, the drain is over. */
+  #endIdleConsumers(): void {
+    if (this.#drained === undefined) return;
+    const { consumers } = this.#life.engine.core.state;
+    for (const id of this.#consumers.ids()) {
+      if ((consumers.get(id)?.unsettledMessages ?? 0) === 0) {
+        this.#consumers.end(id, draining());
+        this.#send({ type: "close", consumer: id, written: 0 });
+      }
+    }
+    if (this.#consumers.size === 0 && this.#pending.size === 0) this.#drained();
+  }
+
+  /** @param whileDraining whether the call is still taken while the broker drains */
+  #request(make: (request: number) => Command, done: Done, whileDraining = false): void {
+    const refusal = this.#refusal;
+    if (refusal !== undefined && !(whileDraining && this.#state === "draining")) {
+      done(refusal);
+      return;
+    }
+    const request = this.#nextRequest;
+    this.#nextRequest += 1;
+    this.#pending.set(request, done);
+    this.#send(make(request));
+  }
+
+  #call<T>(make: (request: number) => Command, value: (reply: Reply) => T, whileDraining = false): Promise<Outcome<T>> {
+    return new Promise((resolve) => {
+      this.#request(
+        make,
+        (reply) => {
+          if ("reason" in reply) resolve({ ok: false, failure: reply });
+          else if (reply.type === "failed") resolve({ ok: false, failure: reply.failure });
+          else resolve({ ok: true, value: value(reply) });
+        },
+        whileDraining,
+      );
+    });
+  }
+
+  #send(command: Command): void {
+    // Of a store that is being reopened, the core knows no consumers and connections.
+    if (this.#state === "readonly" || this.#state === "stopped") return;
+    this.#mailbox.add(command);
+    this.#loop.wake();
+  }
+
+  #startLoop(): TurnLoop {
+    return new TurnLoop(this.#life, this.#mailbox, this.#options.clock, {
+      release: (effects, loads) => this.#release(effects, loads),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  #release(effects: readonly Effect[], loads: readonly Load[]): void {
+    let load = 0;
+    for (const effect of effects) {
+      if (effect.type === "deliver") {
+        this.#consumers.deliver(effect.consumer, loads[load] as Load, this.#life.loader);
+        load += 1;
+      } else if (effect.type === "opened" || effect.type === "lost" || effect.type === "ended") {
+        this.#consumers.tell(effect);
+      } else this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
+    }
+    this.#endIdleConsumers();
+  }
+
+  #answer(request: number, reply: Reply | Failure): void {
+    const done = this.#pending.get(request);
+    this.#pending.delete(request);
+    done?.(reply);
+  }
+
+  #failPending(refused: Failure): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const done of pending) done(refused);
+  }
+
+  /** Nothing more is acknowledged until the store is open again and the core rebuilt from it. */
+  #failed(error: unknown): void {
+    const { log, fatal } = this.#options;
+    if (!(error instanceof StorageError) || error.code === "io") {
+      log.error(`the broker cannot go on: ${describe(error)}`);
+      fatal(error);
+      return;
+    }
+    log.error(`a write was rejected: ${error.message}; nothing is acknowledged until the store is reopened`);
+    const wasDraining = this.#state === "draining";
+    this.#refusal = error.code === "disk_full" ? storageFull() : unavailable();
+    this.#state = "readonly";
+    this.#mailbox.clear();
+    this.#failPending(unavailable());
+    this.#consumers.endAll(unavailable());
+    if (wasDraining) this.#drained?.();
+    else this.#reopening = this.#reopen(firstReopenMs);
+  }
+
+  async #reopen(delayMs: number): Promise<void> {
+    const { clock, log, open, fatal } = this.#options;
+    await this.#life.storage.close().catch(() => undefined);
+    for (let delay = delayMs; this.#stopping === undefined; delay = Math.min(delay * 2, longestReopenMs)) {
+      await new Promise<void>((resolve) => clock.after(delay, resolve));
+      try {
+        this.#life = await openLife(open, this.#options, clock);
+      } catch (error) {
+        if (error instanceof StorageError && (error.code === "corrupt" || error.code === "newer_format")) {
+          fatal(error);
+          return;
+        }
+        log.warn(`the store cannot be reopened yet: ${describe(error)}`);
+        continue;
+      }
+      this.#refusal = undefined;
+      this.#state = "serving";
+      this.#loop = this.#startLoop();
+      log.info("the store is open again and the broker serves");
+      return;
+    }
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function unexpected(reply: Reply): never {
+  throw new Error(`the core answered with ${reply.type}`);
+}
+
+function draining(): Failure {
+  return failure("DRAINING", "the broker is stopping; reconnect and try again", { retryAfterMs: 1_000 });
+}
+
+function unavailable(): Failure {
+  return failure(
+    "STORAGE_UNAVAILABLE",
+    "the store rejected a write, so the outcome of this call is unknown; the broker reopens the store: try again",
+    { retryAfterMs: 500 },
+  );
+}
+
+function storageFull(): Failure {
+  return failure("STORAGE_FULL", "the disk of the data directory is full; free space, the broker then goes on by itself", {
+    retryAfterMs: 1_000,
+  });
+}
+
+function overloaded(): Failure {
+  return failure("OVERLOADED", "too many bytes wait to be written; slow down and try again", { retryAfterMs: 100 });
+}
