@@ -16,6 +16,7 @@ import { Recovery } from "../storage/journal/recovery.ts";
 import type { Op } from "../storage/port.ts";
 
 export interface EngineOptions {
+  /** 0 to 1,023: part of every message id; a store that has begun keeps the one it began with. */
   readonly salt: number;
   readonly entropy: Entropy;
   readonly limits: CoreLimits;
@@ -83,6 +84,11 @@ export class Engine {
     this.damage = damage;
     this.#catalog = catalog;
     this.checkpoint = new Checkpoint(journal, messageSource(core), checkpointOptions);
+  }
+
+  /** Operations of the system shard to be committed before the first turn; none for a store that has begun. */
+  begin(): readonly Op[] {
+    return this.#catalog.begin();
   }
 
   /**

@@ -13,8 +13,6 @@ export interface BrokerOptions {
   readonly log: ShellLog;
   /** The process must end: the state can be rebuilt, going on with a wrong one would lose messages. */
   readonly fatal: (error: unknown) => void;
-  /** 0 to 1,023, the same at every start of one store: part of every message id. */
-  readonly salt: number;
   /** Queues at most; default 10,000. */
   readonly maxQueues?: number;
   /** Bytes of recent messages kept in memory; default 64 MiB. */
@@ -32,7 +30,6 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     log: options.log,
     fatal: options.fatal,
     clock,
-    salt: options.salt,
     limits: { ...defaultLimits, maxQueues: options.maxQueues ?? defaultLimits.maxQueues },
     checkpoint: {
       ...defaultCheckpointOptions,

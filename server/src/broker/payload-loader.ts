@@ -53,7 +53,9 @@ export class PayloadLoader {
 
   /** Rejects only when the store cannot be read at all. */
   async read(load: Load): Promise<LoadResult> {
-    const values = await this.fetch(new Set(load.places.flatMap((place) => (place === undefined ? [] : [place.record]))));
+    const values = await this.fetch(
+      new Set(load.places.flatMap((place) => (place === undefined ? [] : [place.record]))),
+    );
     const loaded: LoadedDelivery[] = [];
     const corrupt: Delivery[] = [];
     for (let at = 0; at < load.deliveries.length; at += 1) {

@@ -57,7 +57,9 @@ export class Shell implements Broker {
     this.#consumers = new Consumers({
       corrupt: (deliveries) => {
         for (const { id, queueNumber, sequence } of deliveries) {
-          options.log.error(`message ${id} cannot be read back from the store and is set aside; run a check of the disk`);
+          options.log.error(
+            `message ${id} cannot be read back from the store and is set aside; run a check of the disk`,
+          );
           this.#send({ type: "quarantine", queueNumber, sequence });
         }
       },
@@ -107,7 +109,18 @@ export class Shell implements Broker {
     else {
       this.#consumers.add(id, sink);
       const { queue, kind, connection, principal, worker, session, visibilityMs, credit } = options;
-      this.#send({ type: "open", consumer: id, queue, kind, connection, principal, worker, session, visibilityMs, credit });
+      this.#send({
+        type: "open",
+        consumer: id,
+        queue,
+        kind,
+        connection,
+        principal,
+        worker,
+        session,
+        visibilityMs,
+        credit,
+      });
     }
     return this.#consumerHandle(id);
   }
@@ -129,17 +142,24 @@ export class Shell implements Broker {
   }
 
   createQueue(name: string, visibilityMs: number): Promise<Outcome<void>> {
-    return this.#call((request) => ({ type: "create-queue", request, name, visibilityMs }), () => undefined);
+    return this.#call(
+      (request) => ({ type: "create-queue", request, name, visibilityMs }),
+      () => undefined,
+    );
   }
 
   deleteQueue(name: string): Promise<Outcome<void>> {
-    return this.#call((request) => ({ type: "delete-queue", request, name }), () => undefined);
+    return this.#call(
+      (request) => ({ type: "delete-queue", request, name }),
+      () => undefined,
+    );
   }
 
   listQueues(after: string, limit: number): Promise<Outcome<QueuePage>> {
     return this.#call(
       (request) => ({ type: "list-queues", request, after, limit }),
-      (reply) => (reply.type === "queues" ? { queues: reply.queues, total: reply.total, more: reply.more } : unexpected(reply)),
+      (reply) =>
+        reply.type === "queues" ? { queues: reply.queues, total: reply.total, more: reply.more } : unexpected(reply),
       true,
     );
   }
@@ -333,9 +353,13 @@ function unavailable(): Failure {
 }
 
 function storageFull(): Failure {
-  return failure("STORAGE_FULL", "the disk of the data directory is full; free space, the broker then goes on by itself", {
-    retryAfterMs: 1_000,
-  });
+  return failure(
+    "STORAGE_FULL",
+    "the disk of the data directory is full; free space, the broker then goes on by itself",
+    {
+      retryAfterMs: 1_000,
+    },
+  );
 }
 
 function overloaded(): Failure {

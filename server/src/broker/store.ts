@@ -1,5 +1,5 @@
 // Opening the store and building the engine from it; and everything that belongs to that life of the engine.
-import { randomFillSync } from "node:crypto";
+import { randomFillSync, randomInt } from "node:crypto";
 import type { Entropy } from "../core/turn.ts";
 
 import { dataShard, recoveryRange, systemShard } from "../storage/journal/keys.ts";
@@ -12,7 +12,7 @@ import { PayloadLoader } from "./payload-loader.ts";
 /** Random words for one turn's lease tokens: two a lease. */
 const entropyWords = 4_096;
 
-export interface StoreOptions extends Omit<EngineOptions, "entropy" | "cache"> {
+export interface StoreOptions extends Omit<EngineOptions, "entropy" | "cache" | "salt"> {
   readonly payloadCacheBytes: number;
 }
 
@@ -34,11 +34,13 @@ export async function openLife(open: () => Promise<Storage>, options: StoreOptio
     const data = await storage.openShard(dataShard);
     const entropy = { words: new Uint32Array(entropyWords), left: 0 };
     const cache = new PayloadCache(options.payloadCacheBytes);
-    const start = new EngineStart({ ...options, entropy, cache });
+    const start = new EngineStart({ ...options, salt: randomInt(1_024), entropy, cache });
     for await (const chunk of data.scan(recoveryRange)) {
       for (const { key, value } of chunk) start.add(key, value);
     }
     const engine = start.finish({ mono: clock.mono(), wall: clock.wall() });
+    const first = engine.begin();
+    if (first.length > 0) await system.commit(first);
     return { storage, system, data, engine, cache, loader: new PayloadLoader(engine, data, cache), entropy };
   } catch (error) {
     await storage.close().catch(() => undefined);

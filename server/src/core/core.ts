@@ -8,7 +8,7 @@ import { type Failure, failure, invariant } from "./errors.ts";
 import { FormerHolders, ReadyClock, closeConsumer, dropDeadQueues, expireLeases, leaveQueue } from "./lease-endings.ts";
 import { Orphans } from "./orphans.ts";
 import { MessageState, type Place } from "./message-table.ts";
-import { Queue } from "./queue.ts";
+import type { Queue } from "./queue.ts";
 import { queueStats, summaryOf } from "./queue-stats.ts";
 import { deliver } from "./scheduling.ts";
 import { settleAll } from "./settlement.ts";
@@ -55,7 +55,11 @@ export class Core {
     const turn = this.#openTurn();
     switch (command.type) {
       case "enqueue":
-        turn.effects.push({ type: "enqueued", request: command.request, outcomes: this.#enqueueAll(turn, command.items) });
+        turn.effects.push({
+          type: "enqueued",
+          request: command.request,
+          outcomes: this.#enqueueAll(turn, command.items),
+        });
         return;
       case "settle": {
         const queue = this.state.queuesByName.get(command.queue);
@@ -199,7 +203,17 @@ export class Core {
     const enqueuedAt = turn.now.wall;
     const { cost, body } = item;
     const length = body.byteLength;
-    const slot = state.addMessage(lane, { sequence, enqueuedAt, readyAt, attempts: 0, cost, record: 0, offset: 0, length, page: 0 });
+    const slot = state.addMessage(lane, {
+      sequence,
+      enqueuedAt,
+      readyAt,
+      attempts: 0,
+      cost,
+      record: 0,
+      offset: 0,
+      length,
+      page: 0,
+    });
     turn.mutations.push({ type: "enqueued", slot, lane, sequence, enqueuedAt, readyAt, cost, body });
     state.makeReady(slot);
     return state.idOf(slot);
@@ -231,7 +245,10 @@ export class Core {
       });
     }
     if (state.queuesByName.size >= this.#limits.maxQueues) {
-      return failure("TOO_MANY_QUEUES", `there are ${this.#limits.maxQueues} queues already; delete one, or raise limits.max_queues`);
+      return failure(
+        "TOO_MANY_QUEUES",
+        `there are ${this.#limits.maxQueues} queues already; delete one, or raise limits.max_queues`,
+      );
     }
     const queue = state.addQueue(state.nextQueueNumber, name, visibilityMs);
     turn.mutations.push({ type: "queue-created", queueNumber: queue.number, name, visibilityMs });
@@ -278,7 +295,11 @@ export class Core {
 }
 
 export function unknownQueue(name: string): Failure {
-  return failure("QUEUE_NOT_FOUND", `queue "${name}" does not exist; create it with CreateQueue or "fila queue create ${name}"`, {
-    metadata: { queue: name },
-  });
+  return failure(
+    "QUEUE_NOT_FOUND",
+    `queue "${name}" does not exist; create it with CreateQueue or "fila queue create ${name}"`,
+    {
+      metadata: { queue: name },
+    },
+  );
 }

@@ -1,6 +1,7 @@
 // A fairness key of one queue: its ring state and its lanes. Made with its first message, gone with its last.
 import { RingKey } from "./fairness-ring.ts";
-import { Lane, precedes } from "./lane.ts";
+import type { Lane } from "./lane.ts";
+import { precedes } from "./lane.ts";
 import type { MessageTable } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 

@@ -212,7 +212,7 @@ export class FairnessRing {
   #nextFarRound(): number {
     invariant(this.#far !== undefined, "active keys are filed somewhere");
     const { lists, occupied } = this.#far;
-    for (let distance = 1; distance < wheelSize; ) {
+    for (let distance = 1; distance < wheelSize;) {
       this.operations += 1;
       const place = (this.#round + distance) % wheelSize;
       const bits = (occupied[place >>> 5] as number) >>> (place & 31);

@@ -112,7 +112,7 @@ export function expireLeases(core: Endings, turn: Turn): boolean {
 export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, written: number): void {
   leaveQueue(core.state, consumer);
   // Newest first: each released message then returns to the very head of its lane.
-  for (let lease = consumer.lastLease; lease !== undefined; ) {
+  for (let lease = consumer.lastLease; lease !== undefined;) {
     const before: Lease | undefined = lease.prev;
     if (lease.ordinal > written) release(core, turn, lease);
     else if (consumer.holder.kind === "poll") consumer.drop(lease, core.state.table.length(lease.slot));

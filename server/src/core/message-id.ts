@@ -34,8 +34,11 @@ const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 
 /** undefined: not an id that this broker could have given. */
 export function parseMessageId(id: string): MessageId | undefined {
-  const text = shape.test(id) ? id : id.toLowerCase();
-  if (text !== id && !shape.test(text)) return undefined;
+  let text = id;
+  if (!shape.test(text)) {
+    text = id.toLowerCase();
+    if (!shape.test(text)) return undefined;
+  }
   const time = parseInt(text.slice(0, 8), 16) * 0x1_0000 + parseInt(text.slice(9, 13), 16);
   const a = parseInt(text.slice(15, 18), 16);
   const b = parseInt(text.slice(19, 23), 16) & 0x3fff;

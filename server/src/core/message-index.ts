@@ -45,7 +45,8 @@ export class MessageIndex {
       const entry = slots[at] as number;
       if (entry === 0) return undefined;
       const slot = entry - 1;
-      if (this.#identity.sequenceOf(slot) === sequence && this.#identity.queueNumberOf(slot) === queueNumber) return slot;
+      if (this.#identity.sequenceOf(slot) === sequence && this.#identity.queueNumberOf(slot) === queueNumber)
+        return slot;
     }
   }
 

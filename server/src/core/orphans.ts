@@ -41,7 +41,11 @@ export class Orphans {
       if (!isOrphan(lease)) continue;
       core.state.deadlines.move(lease, turn.now.mono + lease.durationMs);
       consumer.adopt(lease, core.state.table.length(lease.slot));
-      adopted.push({ id: core.state.idOf(lease.slot), token: lease.token, leaseExpiresAt: turn.now.wall + lease.durationMs });
+      adopted.push({
+        id: core.state.idOf(lease.slot),
+        token: lease.token,
+        leaseExpiresAt: turn.now.wall + lease.durationMs,
+      });
     }
     return adopted;
   }

@@ -1,6 +1,7 @@
 // A queue: its number, which is never used again, its settings, its fairness ring and its consumers.
-import { Consumer, ConsumerLine } from "./consumer.ts";
-import { FairnessKey } from "./fairness-key.ts";
+import type { Consumer } from "./consumer.ts";
+import { ConsumerLine } from "./consumer.ts";
+import type { FairnessKey } from "./fairness-key.ts";
 import { FairnessRing } from "./fairness-ring.ts";
 
 export class Queue {

@@ -24,6 +24,10 @@ export class Restorer {
     this.#core = core;
   }
 
+  salt(salt: number): void {
+    this.#core.state.salt = salt;
+  }
+
   queue(number: number, name: string, visibilityMs: number): void {
     this.#core.state.addQueue(number, name, visibilityMs);
   }

@@ -22,7 +22,7 @@ export function settleAll(
   who: Settler,
 ): SettleOutcome[] {
   const outcomes = new Array<SettleOutcome>(items.length);
-  for (let at = 0; at < items.length; ) {
+  for (let at = 0; at < items.length;) {
     // A run of releases is done from its end, so that each message returns to the very head of its lane.
     let end = at + 1;
     if ((items[at] as SettleItem).action === "release") {
@@ -38,7 +38,8 @@ export function settleAll(
 
 function settle(core: Endings, turn: Turn, queue: Queue, item: SettleItem, who: Settler): SettleOutcome {
   const id = parseMessageId(item.id);
-  if (id === undefined || id.queueNumber !== queue.number || id.salt !== core.state.salt) return unknownMessage(queue, item);
+  if (id === undefined || id.queueNumber !== queue.number || id.salt !== core.state.salt)
+    return unknownMessage(queue, item);
   const slot = core.state.index.get(id.queueNumber, id.sequence);
   const known = slot !== undefined && core.state.table.enqueuedAt(slot) === id.time ? slot : undefined;
   const lease = known === undefined ? undefined : core.state.leases.get(known);
@@ -88,7 +89,8 @@ function leaseWithoutToken(
 ): Lease | Failure {
   if (lease === undefined || lease.holder.principal !== who.principal) return unknownMessage(queue, item);
   const holdsIt = lease.consumer?.connection === who.connection;
-  if (!holdsIt && core.formerHolders.has(who.connection, id.queueNumber, id.sequence)) return unknownMessage(queue, item);
+  if (!holdsIt && core.formerHolders.has(who.connection, id.queueNumber, id.sequence))
+    return unknownMessage(queue, item);
   if (lease.holder.kind !== "consume" || (item.action !== "ack" && item.action !== "nack")) {
     return failure(
       "TOKEN_REQUIRED",

@@ -34,7 +34,7 @@ export class State {
   /** Slots of quarantined messages, which stand in no lane. */
   readonly setAside = new Set<number>();
   /** Part of every message id, so that two stores do not give the same ones. */
-  readonly salt: number;
+  salt: number;
   readonly headCost = (key: RingKey): number => this.#headCostOf(key as FairnessKey);
 
   constructor(salt: number) {
@@ -192,4 +192,3 @@ export class State {
     return this.table.cost(lane.head);
   }
 }
-

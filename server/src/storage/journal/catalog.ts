@@ -12,6 +12,8 @@ export interface CatalogEntry {
 
 export interface CatalogNumbers {
   readonly nextQueueNumber: number;
+  /** Part of every message id, drawn once for a store. */
+  readonly salt: number;
   /** Commits of the system shard so far. */
   readonly commit: number;
 }
@@ -37,12 +39,22 @@ export class Catalog {
       }
     }
     if (ops.length === 0) return ops;
-    this.#numbers = { nextQueueNumber, commit: this.#numbers.commit + 1 };
+    ops.push(this.#advance(nextQueueNumber));
+    return ops;
+  }
+
+  /** Operations of the system shard that a new store begins with; none when it has begun. */
+  begin(): Op[] {
+    return this.#numbers.commit === 0 ? [this.#advance(this.#numbers.nextQueueNumber)] : [];
+  }
+
+  #advance(nextQueueNumber: number): Op {
+    this.#numbers = { ...this.#numbers, nextQueueNumber, commit: this.#numbers.commit + 1 };
     const key = numbersKey();
     this.#out.varint(nextQueueNumber);
     this.#out.varint(this.#numbers.commit);
-    ops.push({ put: key, value: seal(key, this.#out.take(envelopeBytes)) });
-    return ops;
+    this.#out.varint(this.#numbers.salt);
+    return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
 
   #queue(queueNumber: number, entry: CatalogEntry): Op {
@@ -60,5 +72,5 @@ export function readCatalogEntry(value: Uint8Array): CatalogEntry {
 
 export function readCatalogNumbers(value: Uint8Array): CatalogNumbers {
   const reader = new ByteReader(value, envelopeBytes);
-  return { nextQueueNumber: reader.varint(), commit: reader.varint() };
+  return { nextQueueNumber: reader.varint(), commit: reader.varint(), salt: reader.varint() };
 }

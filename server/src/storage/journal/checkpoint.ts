@@ -199,7 +199,8 @@ export class Checkpoint {
         left -= record.aliveMessages;
         const value = loaded.get(record);
         const slots = this.#slotsOf(record);
-        if (value === undefined || !shouldMove(record) || !this.#move(record, slots, value, ops)) record.inJournal = false;
+        if (value === undefined || !shouldMove(record) || !this.#move(record, slots, value, ops))
+          record.inJournal = false;
         for (const slot of slots) this.#page(record.queueNumber, slot);
       }
       ops.push({ del: journalKey(dataShard, entry.commit) });
@@ -299,7 +300,9 @@ export class Checkpoint {
 
   #addPage(queueNumber: number, slots: readonly number[], ops: Op[]): void {
     const id = this.#journal.nextNumber();
-    const page = this.#journal.ledger.pages.add((handle) => new Page(handle, queueNumber, id, [], this.#journal.commit));
+    const page = this.#journal.ledger.pages.add(
+      (handle) => new Page(handle, queueNumber, id, [], this.#journal.commit),
+    );
     for (const slot of slots) this.#source.setPage(slot, page.handle);
     this.#writePage(page, slots, ops);
   }
@@ -316,4 +319,3 @@ function shouldMove(record: PayloadRecord): boolean {
   if (record.aliveMessages === 0) return false;
   return record.bytes < smallRecordBytes || record.aliveBytes * 2 < record.bytes;
 }
-

@@ -201,7 +201,8 @@ export class Journal {
       open.id,
       open.parts,
       open.runs,
-      (index, made, offset) => this.#table.setBytes((open.messages[index] as EnqueuedMutation).slot, made.handle, offset),
+      (index, made, offset) =>
+        this.#table.setBytes((open.messages[index] as EnqueuedMutation).slot, made.handle, offset),
       ops,
     );
     this.#madeNow.push(record);

@@ -126,7 +126,12 @@ export function readPageMessages(bytes: ByteReader, reader: PageReader): void {
       const cost = bytes.varint();
       const record = defined(records[bytes.varint()]);
       const facts = { sequence, enqueuedAt, readyAt, attempts, cost, offset: bytes.varint(), length: bytes.varint() };
-      reader.message(lane, facts, record, tag === Tag.leased ? readLease(bytes, holders) : tag === Tag.ready ? "ready" : "quarantined");
+      reader.message(
+        lane,
+        facts,
+        record,
+        tag === Tag.leased ? readLease(bytes, holders) : tag === Tag.ready ? "ready" : "quarantined",
+      );
     } else throw new MalformedRecordError(`a page entry with the unknown tag ${tag}`);
   }
 }

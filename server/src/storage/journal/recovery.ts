@@ -13,7 +13,14 @@ import { type EnqueuedEvent, type JournalReader, type LeasedEvent, readEvents } 
 import { Journal, type PayloadObserver } from "./journal.ts";
 import { RecordType, commitIn, fairnessKeyIn, numberIn, queueNumberIn, weightKey } from "./keys.ts";
 import { type JournalEntry, Ledger, Page, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
-import { type MessageFacts, type PageReader, type RecordName, type StoredState, readPageCommit, readPageMessages } from "./page.ts";
+import {
+  type MessageFacts,
+  type PageReader,
+  type RecordName,
+  type StoredState,
+  readPageCommit,
+  readPageMessages,
+} from "./page.ts";
 import { payloadHeaderBytes, payloadOverhead } from "./payload-record.ts";
 
 export interface Recovered {
@@ -37,7 +44,7 @@ export class Recovery implements JournalReader, PageReader {
   readonly #records = new Map<number, PayloadRecord>();
   readonly #weights = new Map<string, WeightState>();
   readonly #damage: string[] = [];
-  #numbers: CatalogNumbers = { nextQueueNumber: 1, commit: 0 };
+  #numbers: CatalogNumbers;
   #nextCommit = 1;
   /** While a page is read. */
   #page: Page | undefined;
@@ -46,9 +53,11 @@ export class Recovery implements JournalReader, PageReader {
   #made: PayloadRecord[] = [];
   readonly #filling = new Map<number, { readonly record: PayloadRecord; offset: number }>();
 
+  /** @param core with the salt that a new store gets */
   constructor(core: Core, restorer: Restorer) {
     this.#core = core;
     this.#restorer = restorer;
+    this.#numbers = { nextQueueNumber: 1, commit: 0, salt: core.state.salt };
   }
 
   /** Throws StorageError "corrupt" where going on would lose acknowledged messages. */
@@ -61,8 +70,10 @@ export class Recovery implements JournalReader, PageReader {
     if (type === RecordType.queue) {
       const { name, visibilityMs } = readCatalogEntry(value);
       this.#restorer.queue(queueNumberIn(key), name, visibilityMs);
-    } else if (type === RecordType.numbers) this.#numbers = readCatalogNumbers(value);
-    else if (type === RecordType.checkpoint) this.#nextCommit = new ByteReader(value, envelopeBytes).varint();
+    } else if (type === RecordType.numbers) {
+      this.#numbers = readCatalogNumbers(value);
+      this.#restorer.salt(this.#numbers.salt);
+    } else if (type === RecordType.checkpoint) this.#nextCommit = new ByteReader(value, envelopeBytes).varint();
     else if (type === RecordType.sequence) {
       this.#addSequence(key, new ByteReader(value, envelopeBytes).varint());
     } else if (type === RecordType.weight) this.#addWeight(key, value);
@@ -76,7 +87,8 @@ export class Recovery implements JournalReader, PageReader {
     state.nextQueueNumber = Math.max(state.nextQueueNumber, this.#numbers.nextQueueNumber);
     for (const [name, weight] of this.#weights) this.#applyWeight(name, weight);
     for (const record of this.#ledger.records.all()) {
-      if (record.aliveMessages === 0 && !this.#ledger.deadRecords.includes(record)) this.#ledger.deadRecords.push(record);
+      if (record.aliveMessages === 0 && !this.#ledger.deadRecords.includes(record))
+        this.#ledger.deadRecords.push(record);
     }
     this.#restorer.finish(now);
     const journal = new Journal(state.table, observer, this.#nextCommit - 1, this.#ledger);
@@ -97,7 +109,10 @@ export class Recovery implements JournalReader, PageReader {
       this.#damage.push(what);
       return;
     }
-    throw new StorageError("corrupt", `${what}; acknowledged messages may be lost, so the broker does not start on it; restore the data directory from a backup`);
+    throw new StorageError(
+      "corrupt",
+      `${what}; acknowledged messages may be lost, so the broker does not start on it; restore the data directory from a backup`,
+    );
   }
 
   #addSequence(key: Uint8Array, next: number): void {
@@ -159,7 +174,10 @@ export class Recovery implements JournalReader, PageReader {
 
   #addJournal(commit: number, value: Uint8Array): void {
     if (commit !== this.#nextCommit) {
-      throw new StorageError("corrupt", `commit ${this.#nextCommit} is missing from the journal, commit ${commit} is there; acknowledged messages may be lost, so the broker does not start on it; restore the data directory from a backup`);
+      throw new StorageError(
+        "corrupt",
+        `commit ${this.#nextCommit} is missing from the journal, commit ${commit} is there; acknowledged messages may be lost, so the broker does not start on it; restore the data directory from a backup`,
+      );
     }
     this.#commit = commit;
     this.#made = [];
@@ -180,7 +198,8 @@ export class Recovery implements JournalReader, PageReader {
 
   enqueued(lane: LaneFacts, message: EnqueuedEvent): void {
     const filling = this.#filling.get(lane.queueNumber);
-    if (filling === undefined) throw new StorageError("corrupt", `commit ${this.#commit} names no payload record for a message`);
+    if (filling === undefined)
+      throw new StorageError("corrupt", `commit ${this.#commit} names no payload record for a message`);
     const offset = filling.offset + payloadOverhead;
     filling.offset = offset + message.length;
     filling.record.bytes += message.length;
