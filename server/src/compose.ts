@@ -1,0 +1,74 @@
+// The dependency graph as code: configuration -> storage -> broker -> rpc -> port.
+import { openBroker } from "./broker/open-broker.ts";
+import { formatAddress, parseListenAddress } from "./config/listen-address.ts";
+import type { Config } from "./config/settings.ts";
+import { startRpc } from "./rpc/rpc-server.ts";
+import { startError } from "./start-error.ts";
+import { openLevelStorage } from "./storage/level/open.ts";
+import type { Log } from "./telemetry/log.ts";
+
+export interface RunningServer {
+  /** Where it listens, with the port that it really has. */
+  readonly address: { readonly host: string; readonly port: number };
+  /** For clients on this machine, like "http://127.0.0.1:5555". */
+  readonly url: string;
+  /** Stops taking, waits up to `server.drain_deadline_ms` for workers to settle what they hold, then ends streams and
+   * closes the store. Every call gives the same promise. */
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly log: Log;
+  /** The process must end: its state can be rebuilt, and going on with a wrong one would lose messages. */
+  readonly fatal: (error: unknown) => void;
+}
+
+/** How long answers and ends of streams may take to reach their clients once the broker has stopped. */
+const LAST_WORDS_MS = 1000;
+
+/** Rejects with StartError, whose message is one line that says what is wrong and what to do. */
+export async function compose(config: Config, { log, fatal }: ServerOptions): Promise<RunningServer> {
+  const { host, port } = parseListenAddress(config["server.listen_addr"])!;
+  try {
+    const broker = await openBroker({
+      open: () =>
+        openLevelStorage(config["storage.data_dir"], { writeBufferBytes: config["storage.write_buffer_bytes"] }),
+      maxQueues: config["limits.max_queues"],
+      payloadCacheBytes: config["storage.payload_cache_bytes"],
+      checkpointJournalBytes: config["storage.checkpoint_journal_bytes"],
+      log,
+      fatal,
+    });
+    const rpc = await startRpc({
+      broker,
+      host,
+      port,
+      maxConnections: config["limits.max_connections"],
+      readMaxBytes: config["limits.read_max_bytes"],
+      maxMessageBytes: config["limits.max_message_bytes"],
+      log,
+    }).catch(async (error: unknown) => {
+      await broker.stop(0);
+      throw error;
+    });
+    let stopped: Promise<void> | undefined;
+    const stop = async (): Promise<void> => {
+      rpc.drain();
+      await broker.stop(config["server.drain_deadline_ms"]);
+      await rpc.close(LAST_WORDS_MS);
+    };
+    return {
+      address: { host: rpc.host, port: rpc.port },
+      url: `http://${formatAddress(reachableHost(rpc.host), rpc.port)}`,
+      stop: () => (stopped ??= stop()),
+    };
+  } catch (error) {
+    throw startError(error, config["server.listen_addr"]);
+  }
+}
+
+/** "Every interface" is no address that a client could use. */
+function reachableHost(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}

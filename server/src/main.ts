@@ -1,0 +1,4 @@
+// bin fila-server.
+import { runServer } from "./run-server.ts";
+
+await runServer(process.argv.slice(2));

@@ -1,0 +1,98 @@
+// The life of the server process: start, say where, stop on a signal.
+import { compose } from "./compose.ts";
+import type { RunningServer } from "./compose.ts";
+import { ConfigError } from "./config/config-file.ts";
+import { loadConfig } from "./config/load-config.ts";
+import type { LoadedConfig } from "./config/load-config.ts";
+import { printConfig } from "./config/print-config.ts";
+import { StartError } from "./start-error.ts";
+import { stderrLog } from "./telemetry/log.ts";
+import type { Log } from "./telemetry/log.ts";
+
+/** When stopping takes so much longer than the drain deadline, something hangs. */
+const STOP_MARGIN_MS = 10_000;
+
+const usage = `Usage: fila-server [--print-config]
+
+Runs the broker. It needs no flags: settings come from fila.toml in the working directory, else from
+/etc/fila/fila.toml, and from the environment (FILA_SECTION_KEY; FILA_DATA_DIR). See docs/configuration.md.
+
+  --print-config  show every setting with its value and where it came from, and end
+  --help          show this text, and end
+`;
+
+/** Runs the server in this process, up to its end. Called by the bins `fila-server` and `fila server`. */
+export async function runServer(args: readonly string[]): Promise<void> {
+  // Whoever reads our output may stop doing so at any time, which is no reason to stop serving.
+  process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
+  const unknown = args.find((arg) => arg !== "--print-config" && arg !== "--help");
+  if (unknown !== undefined) fail(`unknown argument ${JSON.stringify(unknown)}; try --help`);
+  if (args.includes("--help")) {
+    process.stdout.write(usage);
+    return;
+  }
+  const log = stderrLog();
+  const dieOf = (error: unknown): void => {
+    log.error("the broker must end; its state will be rebuilt from the store at the next start", error);
+    process.exit(1);
+  };
+  process.on("uncaughtException", dieOf);
+  process.on("unhandledRejection", dieOf);
+  try {
+    const loaded = loadConfig({ cwd: process.cwd(), env: process.env });
+    if (args.includes("--print-config")) {
+      process.stdout.write(printConfig(loaded));
+      return;
+    }
+    for (const warning of loaded.warnings) log.warn(warning);
+    await serve(loaded, log, dieOf);
+  } catch (error) {
+    if (error instanceof StartError || error instanceof ConfigError) fail(error.message);
+    throw error;
+  }
+}
+
+async function serve({ config }: LoadedConfig, log: Log, fatal: (error: unknown) => void): Promise<void> {
+  let server: RunningServer | undefined = undefined;
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // Before there is anything to stop, and when somebody does not want to wait.
+    if (stopping || server === undefined) process.exit(server === undefined ? 0 : 1);
+    stopping = true;
+    const deadlineMs = config["server.drain_deadline_ms"];
+    log.info("stopping; a second signal ends at once", { signal, drain_deadline_ms: deadlineMs });
+    setTimeout(() => {
+      log.error("stopping hangs; ending without it");
+      process.exit(1);
+    }, deadlineMs + STOP_MARGIN_MS);
+    server.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error("stopping failed", error);
+        process.exit(1);
+      },
+    );
+  };
+  // Stay registered: with no listener left, the second signal would kill without a word.
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  server = await compose(config, { log, fatal });
+  process.stdout.write(greeting(server, config["storage.data_dir"]));
+}
+
+function greeting({ url, address }: RunningServer, dataDir: string): string {
+  const call = (procedure: string, body: string): string =>
+    `  curl ${url}/fila.v1.${procedure} -H 'content-type: application/json' -d '${body}'\n`;
+  return (
+    `fila listens on ${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}, data in ${dataDir}\n` +
+    `Create a queue and put a message ("hello") into it:\n` +
+    call("FilaAdmin/CreateQueue", '{"name":"orders"}') +
+    call("FilaService/Enqueue", '{"queue":"orders","payload":"aGVsbG8="}')
+  );
+}
+
+function fail(message: string): never {
+  process.stderr.write(`fila-server: ${message}\n`);
+  process.exit(1);
+}
