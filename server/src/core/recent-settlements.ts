@@ -5,25 +5,36 @@ import type { LeaseToken, SettleAction } from "./commands.ts";
 const size = 1 << 16;
 const codes = { ack: 1, nack: 2, release: 3, extend: 0 } as const satisfies Record<SettleAction, number>;
 
-export class RecentSettlements {
-  #high: Uint32Array | undefined;
-  #low: Uint32Array | undefined;
-  #action: Uint8Array | undefined;
+class Rows {
+  readonly high = new Uint32Array(size);
+  readonly low = new Uint32Array(size);
+  readonly action = new Uint8Array(size);
+  readonly queueNumber = new Uint32Array(size);
+  readonly sequence = new Float64Array(size);
+}
 
-  add(token: LeaseToken, action: Exclude<SettleAction, "extend">): void {
-    this.#high ??= new Uint32Array(size);
-    this.#low ??= new Uint32Array(size);
-    this.#action ??= new Uint8Array(size);
+export class RecentSettlements {
+  /** Made with the first settlement: an idle broker stays small. */
+  #rows: Rows | undefined;
+
+  add(token: LeaseToken, action: Exclude<SettleAction, "extend">, queueNumber: number, sequence: number): void {
+    const rows = (this.#rows ??= new Rows());
     const at = token.low & (size - 1);
-    this.#high[at] = token.high;
-    this.#low[at] = token.low;
-    this.#action[at] = codes[action];
+    rows.high[at] = token.high;
+    rows.low[at] = token.low;
+    rows.action[at] = codes[action];
+    rows.queueNumber[at] = queueNumber;
+    rows.sequence[at] = sequence;
   }
 
-  has(token: LeaseToken, action: SettleAction): boolean {
-    if (this.#high === undefined || this.#low === undefined || this.#action === undefined) return false;
+  /** Whether this lease, of this very message, was settled in this way. */
+  has(token: LeaseToken, action: SettleAction, queueNumber: number, sequence: number): boolean {
+    const rows = this.#rows;
+    if (rows === undefined) return false;
     const at = token.low & (size - 1);
     const code = codes[action];
-    return code !== 0 && this.#action[at] === code && this.#high[at] === token.high && this.#low[at] === token.low;
+    if (code === 0 || rows.action[at] !== code) return false;
+    if (rows.high[at] !== token.high || rows.low[at] !== token.low) return false;
+    return rows.queueNumber[at] === queueNumber && rows.sequence[at] === sequence;
   }
 }

@@ -71,7 +71,11 @@ export class Restorer {
   removed(slot: number): void {
     const lease = this.#leases.get(slot);
     // So that an ack whose answer was lost in the crash is answered OK again.
-    if (lease !== undefined) this.#core.state.recent.add(lease.token, "ack");
+    if (lease !== undefined) {
+      const { recent, table } = this.#core.state;
+      const { queueNumber } = this.#core.state.laneOf(slot);
+      recent.add(lease.token, "ack", queueNumber, table.sequence(slot));
+    }
     this.#leases.delete(slot);
     this.#core.state.setAside.delete(slot);
     this.#core.state.removeMessage(slot);

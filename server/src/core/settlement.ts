@@ -69,7 +69,7 @@ function leaseByToken(
   ) {
     return lease;
   }
-  if (core.state.recent.has(token, item.action)) return undefined;
+  if (core.state.recent.has(token, item.action, id.queueNumber, id.sequence)) return undefined;
   if (id.sequence >= queue.nextSequence) return unknownMessage(queue, item);
   return failure(
     "LEASE_LOST",
@@ -103,17 +103,18 @@ function leaseWithoutToken(
 
 function apply(core: Endings, turn: Turn, lease: Lease, item: SettleItem): SettleOutcome {
   const { state } = core;
+  if (item.action !== "extend") {
+    const { slot, token } = lease;
+    state.recent.add(token, item.action, state.laneOf(slot).queueNumber, state.table.sequence(slot));
+  }
   switch (item.action) {
     case "ack":
-      state.recent.add(lease.token, "ack");
       remove(core, turn, lease);
       return undefined;
     case "nack":
-      state.recent.add(lease.token, "nack");
       endAttempt(core, turn, lease);
       return undefined;
     case "release":
-      state.recent.add(lease.token, "release");
       release(core, turn, lease);
       return undefined;
     case "extend": {
