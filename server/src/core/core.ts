@@ -232,6 +232,7 @@ export class Core {
     const consumer = new Consumer(command.consumer, queue, holder, command.connection, visibilityMs, command.credit);
     this.state.consumers.set(consumer.id, consumer);
     queue.consumers.add(consumer);
+    this.formerHolders.opened(consumer.connection);
     const adopted = this.orphans.adopt(this, turn, consumer);
     turn.effects.push({ type: "opened", consumer: consumer.id, visibilityMs, adopted });
     this.state.maybeAvailable(consumer);
@@ -263,6 +264,7 @@ export class Core {
     const gone = failure("QUEUE_NOT_FOUND", `queue "${queue.name}" was deleted`, { metadata: { queue: queue.name } });
     for (const consumer of [...queue.consumers]) {
       leaveQueue(this.state, consumer);
+      this.formerHolders.closed(consumer.connection);
       // It stays in the dead queue's set until its leases are taken from it, slice by slice.
       queue.consumers.add(consumer);
       turn.effects.push({ type: "ended", consumer: consumer.id, failure: gone });

@@ -13,6 +13,25 @@ export const maxRememberedPerConnection = 10_000;
 /** The messages that each connection held once and lost, by connection. */
 export class FormerHolders {
   readonly #byConnection = new Map<number, Set<string>>();
+  readonly #openConsumers = new Map<number, number>();
+  /** Closed, but some of their consumers are not yet. */
+  readonly #gone = new Set<number>();
+
+  /** A consumer of the connection is open. */
+  opened(connection: number): void {
+    this.#openConsumers.set(connection, (this.#openConsumers.get(connection) ?? 0) + 1);
+  }
+
+  /** One of its consumers is closed, and nothing more is added for it. */
+  closed(connection: number): void {
+    const left = (this.#openConsumers.get(connection) ?? 0) - 1;
+    if (left > 0) {
+      this.#openConsumers.set(connection, left);
+      return;
+    }
+    this.#openConsumers.delete(connection);
+    if (this.#gone.delete(connection)) this.#byConnection.delete(connection);
+  }
 
   add(connection: number, queueNumber: number, sequence: number): void {
     let messages = this.#byConnection.get(connection);
@@ -33,8 +52,15 @@ export class FormerHolders {
     return this.#byConnection.get(connection)?.has(`${queueNumber}:${sequence}`) ?? false;
   }
 
+  /** The connection is closed. Its streams may be reported after it, and what they held must not stay behind. */
   forget(connection: number): void {
     this.#byConnection.delete(connection);
+    if (this.#openConsumers.has(connection)) this.#gone.add(connection);
+  }
+
+  /** Connections of which anything is remembered. */
+  get size(): number {
+    return new Set([...this.#byConnection.keys(), ...this.#openConsumers.keys(), ...this.#gone]).size;
   }
 }
 
@@ -119,6 +145,7 @@ export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, wri
     else endAttempt(core, turn, lease);
     lease = before;
   }
+  core.formerHolders.closed(consumer.connection);
 }
 
 export function leaveQueue(state: State, consumer: Consumer): void {
