@@ -189,6 +189,9 @@ describe("the form without token", () => {
     const last = driver.open({ kind: "consume" });
     assert.equal(last.takeOne().id, held.id);
     assert.equal(driver.tell(held.id, "ack", { connection: again.connection }), "OK");
+    for (const each of [old, young, last]) driver.run({ type: "disconnect", connection: each.connection });
+    last.close(1);
+    assert.equal(driver.core.formerHolders.size, 0);
   });
 
   test("remembers no more than the latest 10,000 losses of a connection", () => {
