@@ -21,8 +21,8 @@ export class Orphans {
 
   add(lease: Lease, queueNumber: number, now: number): void {
     this.deadline = now + adoptionMs;
-    const { principal, session } = lease.holder;
-    const name = session === "" ? "" : sessionName(queueNumber, principal, session);
+    const { kind, principal, session } = lease.holder;
+    const name = kind === "stream" && session !== "" ? sessionName(queueNumber, principal, session) : "";
     const leases = this.#bySession.get(name);
     if (leases === undefined) this.#bySession.set(name, [lease]);
     else leases.push(lease);
@@ -30,8 +30,8 @@ export class Orphans {
 
   /** The consumer takes up what its session held; each lease starts anew. */
   adopt(core: Endings, turn: Turn, consumer: Consumer): Adopted[] {
-    const { principal, session } = consumer.holder;
-    if (session === "" || this.#bySession.size === 0) return [];
+    const { kind, principal, session } = consumer.holder;
+    if (kind !== "stream" || session === "" || this.#bySession.size === 0) return [];
     const name = sessionName(consumer.queue.number, principal, session);
     const leases = this.#bySession.get(name) ?? [];
     this.#bySession.delete(name);
