@@ -3,6 +3,12 @@ import type { OpenConsumer } from "../core/commands.ts";
 import { failure } from "../core/errors.ts";
 import type { Failure } from "../core/errors.ts";
 
+/**
+ * How long a poll that would not wait does wait once it is opened. What can be leased is leased by then, but its bytes may
+ * come from the disk; an empty answer would give it back, and the next poll would find it no nearer.
+ */
+const readGraceMs = 20;
+
 /** Where a PollSession answers: exactly one of the two, once. */
 export interface PollAnswer {
   /** Copies what it needs of the bodies. `taken` tells whether the answer reached the transport. */
@@ -36,8 +42,9 @@ export class PollSession implements ConsumerSink {
   }
 
   opened(): void {
-    // What can be leased at once comes with the same turn, so behind it in this round of the loop.
-    if (this.#waitMs === 0 && this.#state === "waiting") setImmediate(() => this.#empty());
+    if (this.#waitMs === 0 && this.#state === "waiting") {
+      this.#timer = setTimeout(() => this.#empty(), readGraceMs);
+    }
   }
 
   deliver(deliveries: readonly LoadedDelivery[]): void {

@@ -123,7 +123,7 @@ class ResponseQueue implements StreamTransport {
   #error: unknown = undefined;
   readonly #waiting: { readonly response: Buffer; readonly taken: (() => void) | undefined }[] = [];
   #wake: (() => void) | undefined = undefined;
-  #paused: { readonly promise: Promise<void>; resolve(): void } | undefined = undefined;
+  #paused: { readonly promise: Promise<unknown>; resolve(value?: unknown): void } | undefined = undefined;
   readonly #emptyFirst: boolean;
 
   constructor(emptyFirst: boolean) {
@@ -139,6 +139,8 @@ class ResponseQueue implements StreamTransport {
       } else if (this.over) break;
       else await new Promise<void>((resolve) => (this.#wake = resolve));
     }
+    // Mostly an Error; what a client's library aborted with is passed on as it is.
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- see above
     if (this.#error !== undefined && !this.#left) throw this.#error;
   }
 
@@ -193,7 +195,7 @@ class ResponseQueue implements StreamTransport {
   }
 
   pause(): void {
-    this.#paused ??= Promise.withResolvers<void>();
+    this.#paused ??= Promise.withResolvers<unknown>();
   }
 
   resume(): void {
@@ -201,7 +203,7 @@ class ResponseQueue implements StreamTransport {
     this.#paused = undefined;
   }
 
-  whenResumed(): Promise<void> | undefined {
+  whenResumed(): Promise<unknown> | undefined {
     return this.#paused?.promise;
   }
 }

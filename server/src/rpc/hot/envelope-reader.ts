@@ -66,7 +66,8 @@ export class EnvelopeReader {
 export function envelopeFailure(flags: number, length: number, maxBytes: number): Failure | undefined {
   if (flags !== 0) {
     if (flags === compressedFlag) {
-      return failure("INVALID_REQUEST", "a message is flagged as compressed, but no encoding was named; send it plain");
+      // The code that gRPC's specification wants here.
+      return failure("INTERNAL", "a message is flagged as compressed, but no encoding was named; send it plain");
     }
     const what = flags === endStreamFlag ? "the flag of an end of stream" : `unknown flags ${flags}`;
     return failure("INVALID_REQUEST", `a message of the request has ${what}; send it with flags 0`);

@@ -2,35 +2,37 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import type { Client } from "@connectrpc/connect";
 import { Http2SessionManager, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { EnqueueRequestSchema, ErrorInfoSchema, FilaService, SettlementAction } from "@fila/sdk/gen";
-import type { StreamEnqueueRequest, StreamLeaseRequest } from "@fila/sdk/gen";
+import type { StreamEnqueueRequestSchema, StreamLeaseRequestSchema } from "@fila/sdk/gen";
 import { delivery, fakeId } from "./testing/fake-broker.ts";
 import { startHotServer } from "./testing/hot-server.ts";
 
-type Init<T> = { [K in keyof T]?: unknown };
+type EnqueueInit = MessageInitShape<typeof StreamEnqueueRequestSchema>;
+type LeaseInit = MessageInitShape<typeof StreamLeaseRequestSchema>;
 
 /** A request stream that the test feeds by hand. */
 class Feed<T> implements AsyncIterable<T> {
   readonly #waiting: T[] = [];
-  #wake = Promise.withResolvers<void>();
+  #wake = Promise.withResolvers<unknown>();
   #ended = false;
   send(request: T): void {
     this.#waiting.push(request);
-    this.#wake.resolve();
+    this.#wake.resolve(undefined);
   }
   end(): void {
     this.#ended = true;
-    this.#wake.resolve();
+    this.#wake.resolve(undefined);
   }
   async *[Symbol.asyncIterator](): AsyncIterator<T> {
     for (;;) {
       while (this.#waiting.length > 0) yield this.#waiting.shift()!;
       if (this.#ended) return;
       await this.#wake.promise;
-      this.#wake = Promise.withResolvers<void>();
+      this.#wake = Promise.withResolvers<unknown>();
     }
   }
 }
@@ -42,6 +44,13 @@ const body = (payload: string): Uint8Array => {
   );
   return bytes;
 };
+
+/** The next response of a stream that has one. */
+async function next<T>(responses: AsyncIterator<T, unknown>): Promise<T> {
+  const result = await responses.next();
+  assert.ok(result.done !== true, "the stream has ended");
+  return result.value;
+}
 
 async function rejection(call: Promise<unknown>): Promise<ConnectError> {
   try {
@@ -183,17 +192,20 @@ for (const protocol of ["grpc", "connect"] as const) {
 
     test("Consume: headers at once, one message a response, close at the end", async () => {
       const opened = server.broker.nextConsumer();
-      const headers = Promise.withResolvers<void>();
+      const headers = Promise.withResolvers<unknown>();
       const abort = new AbortController();
-      const stream = client.consume({ queue: "q" }, { signal: abort.signal, onHeader: () => headers.resolve() });
+      const stream = client.consume(
+        { queue: "q" },
+        { signal: abort.signal, onHeader: () => headers.resolve(undefined) },
+      );
       const responses = stream[Symbol.asyncIterator]();
-      const first = responses.next();
+      const first = next(responses);
       const consumer = await opened;
       await headers.promise;
       const long = "x".repeat(200_000);
       consumer.sink.deliver([delivery(1, body("one")), delivery(2, body(long), { attempts: 3 })]);
       consumer.sink.deliver([delivery(3, body("three"))]);
-      const got = [(await first).value, (await responses.next()).value, (await responses.next()).value];
+      const got = [await first, await next(responses), await next(responses)];
       assert.equal(got[0]?.message?.id, fakeId(1));
       assert.equal(got[1]?.message?.payload.length, 200_000);
       assert.equal(got[1].message.metadata?.attemptCount, 3);
@@ -217,8 +229,8 @@ for (const protocol of ["grpc", "connect"] as const) {
     });
 
     test("StreamEnqueue: many frames, results in order, errors per message", async () => {
-      const feed = new Feed<Init<StreamEnqueueRequest>>();
-      const responses = client.streamEnqueue(feed as never)[Symbol.asyncIterator]();
+      const feed = new Feed<EnqueueInit>();
+      const responses = client.streamEnqueue(feed)[Symbol.asyncIterator]();
       server.broker.held = [];
       for (let frame = 1; frame <= 3; frame++) {
         feed.send({
@@ -228,12 +240,12 @@ for (const protocol of ["grpc", "connect"] as const) {
         });
       }
       feed.send({ frame: 2n ** 60n, messages: [{ queue: "" }] });
-      const waiting = responses.next();
+      const waiting = next(responses);
       while (server.broker.held.length < 3) await new Promise((resolve) => setImmediate(resolve));
       const held = server.broker.held;
       server.broker.held = undefined;
       for (const answer of held.reverse()) answer();
-      const got = [(await waiting).value, (await responses.next()).value, (await responses.next()).value];
+      const got = [await waiting, await next(responses), await next(responses)];
       assert.deepEqual(
         got.map((r) => r?.frame),
         [1n, 2n, 3n],
@@ -242,7 +254,7 @@ for (const protocol of ["grpc", "connect"] as const) {
         got[2]?.results.map((r) => r.result.case),
         ["messageId", "error"],
       );
-      const last = (await responses.next()).value;
+      const last = await next(responses);
       assert.equal(last?.frame, 2n ** 60n);
       assert.equal(last.results[0]?.result.case, "error");
       feed.end();
@@ -250,17 +262,17 @@ for (const protocol of ["grpc", "connect"] as const) {
     });
 
     test("StreamLease: subscribe, deliveries, settlements, lost, draining, end", async () => {
-      const feed = new Feed<Init<StreamLeaseRequest>>();
+      const feed = new Feed<LeaseInit>();
       const opened = server.broker.nextConsumer();
-      const responses = client.streamLease(feed as never)[Symbol.asyncIterator]();
+      const responses = client.streamLease(feed)[Symbol.asyncIterator]();
       feed.send({ subscribe: { queue: "q", session: "s", workerId: "w" }, credit: 2 });
-      const first = (await responses.next()).value;
+      const first = await next(responses);
       assert.equal(first?.subscribed?.visibilityTimeoutMs, 30_000n);
       const consumer = await opened;
       assert.equal(consumer.options.session, "s");
       assert.equal(consumer.credits, 2);
       consumer.sink.deliver([delivery(1, body("one")), delivery(2, body("two"))]);
-      const { messages } = (await responses.next()).value!;
+      const { messages } = await next(responses);
       assert.deepEqual(
         messages.map((m) => m.message?.id),
         [fakeId(1), fakeId(2)],
@@ -272,7 +284,7 @@ for (const protocol of ["grpc", "connect"] as const) {
         action: i === 0 ? SettlementAction.ACK : SettlementAction.EXTEND,
       }));
       feed.send({ credit: 5, settlementFrame: 9n, settlements: [...settlements, { messageId: "x" }] });
-      const settled = (await responses.next()).value!.settled[0]!;
+      const settled = (await next(responses)).settled[0]!;
       assert.equal(settled.settlementFrame, 9n);
       assert.deepEqual(
         settled.failures.map((f) => [f.index, f.error?.reason]),
@@ -285,18 +297,18 @@ for (const protocol of ["grpc", "connect"] as const) {
       assert.equal(consumer.credits, 7);
       consumer.sink.lost([{ id: fakeId(2), token: { high: 0xdeadbeef, low: 2 } }]);
       consumer.sink.draining();
-      const told = (await responses.next()).value!;
+      const told = await next(responses);
       assert.equal(told.lost[0]?.messageId, fakeId(2));
       assert.equal(told.draining, true);
       feed.send({ settlementFrame: 10n, settlements });
       feed.end();
-      assert.equal((await responses.next()).value?.settled[0]?.settlementFrame, 10n);
+      assert.equal((await next(responses))?.settled[0]?.settlementFrame, 10n);
       assert.equal((await responses.next()).done, true);
       assert.equal(consumer.closedWith, 2);
     });
 
     test("StreamLease: what breaks its protocol ends it", async () => {
-      const cases: Init<StreamLeaseRequest>[][] = [
+      const cases: LeaseInit[][] = [
         [{ credit: 1 }],
         [{ subscribe: { queue: "q" } }, { subscribe: { queue: "q" } }],
         [{ subscribe: { queue: "q", session: "s".repeat(65) } }],
@@ -306,11 +318,11 @@ for (const protocol of ["grpc", "connect"] as const) {
         [],
       ];
       for (const requests of cases) {
-        const feed = new Feed<Init<StreamLeaseRequest>>();
+        const feed = new Feed<LeaseInit>();
         for (const request of requests) feed.send(request);
         if (requests.length === 0) feed.end();
         const drained = (async () => {
-          for await (const _ of client.streamLease(feed as never));
+          for await (const _ of client.streamLease(feed));
         })();
         assert.equal(
           (await rejection(drained)).code,
@@ -322,10 +334,10 @@ for (const protocol of ["grpc", "connect"] as const) {
     });
 
     test("a worker that leaves: what was written counts, the rest does not", async () => {
-      const feed = new Feed<Init<StreamLeaseRequest>>();
+      const feed = new Feed<LeaseInit>();
       const opened = server.broker.nextConsumer();
       const abort = new AbortController();
-      const responses = client.streamLease(feed as never, { signal: abort.signal })[Symbol.asyncIterator]();
+      const responses = client.streamLease(feed, { signal: abort.signal })[Symbol.asyncIterator]();
       feed.send({ subscribe: { queue: "q" }, credit: 1 });
       await responses.next();
       const consumer = await opened;

@@ -43,8 +43,7 @@ export interface HotPath {
 }
 
 const service = "/fila.v1.FilaService/";
-const readMaxBytes = 4 * 1024 * 1024;
-const maxTimeoutMs = 24 * 3_600_000;
+const defaultHotLimits: HotLimits = { readMaxBytes: 4 * 1024 * 1024, maxTimeoutMs: 24 * 3_600_000, lateBodyMs: 1000 };
 
 type Method =
   { readonly name: string; readonly unary: UnaryMethod } | { readonly name: string; readonly stream: StreamMethod };
@@ -64,10 +63,7 @@ export function createHotPath(deps: HotPathDeps): HotPath {
   const context: CallContext = {
     broker: deps.broker,
     messageLimits: deps.limits,
-    hotLimits: {
-      readMaxBytes: deps.limits.readMaxBytes ?? readMaxBytes,
-      maxTimeoutMs: deps.limits.maxTimeoutMs ?? maxTimeoutMs,
-    },
+    hotLimits: { ...defaultHotLimits, ...deps.limits },
     active,
     over: () => {
       if (active.size === 0) whenIdle?.();
@@ -84,7 +80,7 @@ export function createHotPath(deps: HotPathDeps): HotPath {
     const who = deps.authenticate?.(headers) ?? { principal: ANONYMOUS };
     if ("reason" in who) {
       respondFailure(stream, protocol, who);
-      closeRequestHalf(stream);
+      closeRequestHalf(stream, context.hotLimits);
       return true;
     }
     const caller = {

@@ -9,6 +9,8 @@ export interface HotLimits {
   readonly readMaxBytes: number;
   /** Deadlines of clients are cut to this. Default 24 hours; a timer of Node holds 24 days. */
   readonly maxTimeoutMs: number;
+  /** How long a client may go on sending after its answer. Default 1 s. */
+  readonly lateBodyMs: number;
 }
 
 /** What calls report when they are over. */
@@ -48,12 +50,15 @@ export interface Http2Call {
 }
 
 /**
- * Ends the request's half of a stream whose answer is complete while the client still sends: what it sends is let go,
- * and it is told to stop without that being an error.
+ * For an answer that is complete while the client still sends: what it sends is let go, and a client that does not stop
+ * is told to, without that being an error. Not at once: a reset overtakes an answer that still waits to be sent, and
+ * the client would never see it.
  */
-export function closeRequestHalf(stream: ServerHttp2Stream): void {
+export function closeRequestHalf(stream: ServerHttp2Stream, { lateBodyMs }: HotLimits): void {
   if (stream.readableEnded || stream.destroyed) return;
   stream.resume();
-  if (stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR);
-  else stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lateBodyMs);
+  const stop = (): void => clearTimeout(timer);
+  stream.once("end", stop);
+  stream.once("close", stop);
 }

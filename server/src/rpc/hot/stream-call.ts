@@ -90,9 +90,10 @@ export class StreamCall implements Http2Call, StreamTransport {
   write(responses: Buffer, taken: () => void): void {
     if (this.#state !== "live") return;
     this.opened();
-    this.#stream.write(responses, (error?: Error | null) => {
-      // `ended` too: the end waits behind this write, and what was written counts.
-      if ((error === undefined || error === null) && this.#state !== "over") taken();
+    const stream = this.#stream;
+    stream.write(responses, () => {
+      // Node calls back without an error for the write that a reset interrupts. A stream that is over tells its handler.
+      if (!stream.destroyed && this.#state !== "over") taken();
     });
   }
 
@@ -109,7 +110,7 @@ export class StreamCall implements Http2Call, StreamTransport {
       stream.on("wantTrailers", () => stream.sendTrailers(grpcTrailers(failed)));
       stream.end();
     } else stream.end(endOfStream(failed));
-    closeRequestHalf(stream);
+    closeRequestHalf(stream, this.#context.hotLimits);
   }
 
   pause(): void {

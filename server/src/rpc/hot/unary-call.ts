@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import { failure } from "../../core/errors.ts";
 import type { Failure } from "../../core/errors.ts";
 import { codeOf, deadlineExceeded } from "../wire/failure-wire.ts";
@@ -127,9 +128,9 @@ export class UnaryCall implements Http2Call, UnaryReply {
     const body = enveloped ? answer : answer.subarray(envelopeBytes);
     if (taken === undefined) stream.end(body);
     else {
-      // The callback of end() also comes for a stream that was reset; that of write() tells the two apart.
-      stream.write(body, (error?: Error | null) => {
-        if (error === undefined || error === null) this.#written(true);
+      stream.write(body, () => {
+        // Node calls back without an error for the write that a reset interrupts.
+        if (!stream.destroyed || stream.rstCode === constants.NGHTTP2_NO_ERROR) this.#written(true);
       });
       stream.end();
     }
@@ -140,7 +141,7 @@ export class UnaryCall implements Http2Call, UnaryReply {
     const { stream, protocol } = this.#start;
     this.#answered(codeOf(failed));
     respondFailure(stream, protocol, failed);
-    closeRequestHalf(stream);
+    closeRequestHalf(stream, this.#context.hotLimits);
   }
 
   #answered(code: number): void {
