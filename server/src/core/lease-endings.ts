@@ -138,12 +138,17 @@ export function expireLeases(core: Endings, turn: Turn): boolean {
 export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, written: number): void {
   leaveQueue(core.state, consumer);
   // Newest first: each released message then returns to the very head of its lane.
-  for (let lease = consumer.lastLease; lease !== undefined;) {
+  for (let lease = consumer.lastLease; lease !== undefined && lease.ordinal > written;) {
     const before: Lease | undefined = lease.prev;
-    if (lease.ordinal > written) release(core, turn, lease);
-    else if (consumer.holder.kind === "poll") consumer.drop(lease, core.state.table.length(lease.slot));
-    else endAttempt(core, turn, lease);
+    release(core, turn, lease);
     lease = before;
+  }
+  // Oldest first: each failed one then goes to the very tail. Both orders the other way round walk the lane every time.
+  for (let lease = consumer.firstLease; lease !== undefined;) {
+    const after: Lease | undefined = lease.next;
+    if (consumer.holder.kind === "poll") consumer.drop(lease, core.state.table.length(lease.slot));
+    else endAttempt(core, turn, lease);
+    lease = after;
   }
   core.formerHolders.closed(consumer.connection);
 }

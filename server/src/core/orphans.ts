@@ -54,12 +54,11 @@ export class Orphans {
   giveUp(core: Endings, turn: Turn): boolean {
     if (turn.now.mono < this.deadline) return false;
     for (const [name, leases] of this.#bySession) {
-      while (leases.length > 0) {
-        if (turn.sliceBudget <= 0) return true;
-        turn.sliceBudget -= 1;
-        const lease = leases.pop() as Lease;
-        if (isOrphan(lease)) endAttempt(core, turn, lease);
-      }
+      // Oldest first: each then goes to the very tail of its lane.
+      const some = leases.splice(0, Math.max(0, turn.sliceBudget));
+      turn.sliceBudget -= some.length;
+      for (const lease of some) if (isOrphan(lease)) endAttempt(core, turn, lease);
+      if (leases.length > 0) return true;
       this.#bySession.delete(name);
     }
     this.deadline = Infinity;
