@@ -1,7 +1,7 @@
 // Every protocol that the RPC library offers (gRPC, gRPC-Web, Connect, JSON) for requests of node:http and node:http2.
 // What connectNodeAdapter does, with three differences: no request can throw past it (a forged Host header does, there),
 // errors carry details, and an unknown procedure is explained.
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { createRegistry } from "@bufbuild/protobuf";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
@@ -13,6 +13,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@fila/sdk/ge
 import { failure } from "../core/errors.ts";
 import type { Log } from "../telemetry/log.ts";
 import { completeError, connectError, funnel } from "./connect-error.ts";
+import { parseConnectTimeout, parseGrpcTimeout } from "./hot/deadline.ts";
 import { errorResponse, withCompleteErrors } from "./error-completion.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -93,7 +94,19 @@ function toUniversal(request: NodeRequest, response: NodeResponse, values: Conte
   const authority = headers[":authority"] ?? headers.host;
   if (authority === undefined || !URL.canParse(`http://${authority}/`))
     headers.host = headers[":authority"] = "localhost";
+  dropEndlessTimeouts(request.headers);
   return universalRequestFromNodeRequest(request, response, undefined, values);
+}
+
+/** A time limit of more than 24 days is none; the library would give it to a timer that then fires at once. */
+function dropEndlessTimeouts(headers: IncomingHttpHeaders): void {
+  const { "grpc-timeout": grpc, "connect-timeout-ms": connect } = headers;
+  if (grpc !== undefined && parseGrpcTimeout(String(grpc), MAX_TIMEOUT_MS) === MAX_TIMEOUT_MS) {
+    delete headers["grpc-timeout"];
+  }
+  if (connect !== undefined && parseConnectTimeout(String(connect), MAX_TIMEOUT_MS) === MAX_TIMEOUT_MS) {
+    delete headers["connect-timeout-ms"];
+  }
 }
 
 function pathOf(request: NodeRequest): string {

@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { it } from "node:test";
+import { reasons } from "../core/errors.ts";
+import { transportReasons } from "./wire/failure-wire.ts";
+
+it("docs/errors.md has every reason with its code, and no other", () => {
+  const text = readFileSync(path.join(import.meta.dirname, "../../../docs/errors.md"), "utf8");
+  const documented = [...text.matchAll(/^\| `([A-Z_]+)` \| ([A-Z_]+) \| (.+) \| (.+) \|$/gm)].map(
+    ([, reason, code]) => `${reason}: ${code?.toLowerCase()}`,
+  );
+  const known = Object.entries({ ...reasons, ...transportReasons }).map(([reason, code]) => `${reason}: ${code}`);
+  assert.deepEqual(documented.sort(), known.sort());
+});

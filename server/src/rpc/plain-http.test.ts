@@ -1,0 +1,279 @@
+// What somebody with curl, or a client of another language with a mistake in it, gets to see.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { describe, it } from "node:test";
+import type { TestContext } from "node:test";
+import { gzipSync } from "node:zlib";
+import { readToEnd, startFixture } from "./testing/rpc-fixture.ts";
+
+const CREATE = "/fila.v1.FilaAdmin/CreateQueue";
+const LIST = "/fila.v1.FilaAdmin/ListQueues";
+
+interface ErrorBody {
+  readonly code: string;
+  readonly message: string;
+  readonly details: readonly { readonly type: string; readonly debug: Record<string, unknown> }[];
+}
+
+interface Answer {
+  readonly status: number;
+  readonly error: ErrorBody;
+  readonly reason: unknown;
+}
+
+async function post(
+  url: string,
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body,
+    ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+  });
+  return answerOf(response);
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  const text = await response.text();
+  assert.equal(response.headers.get("content-type"), "application/json", text);
+  const error = JSON.parse(text) as ErrorBody;
+  return { status: response.status, error, reason: error.details[0]?.debug["reason"] };
+}
+
+/** One request over HTTP/2: what came in headers and trailers, and the body. */
+async function http2(t: TestContext, url: string, headers: OutgoingHttpHeaders, body: string | Buffer) {
+  const session = connectHttp2(url);
+  t.after(() => session.destroy());
+  const stream = session.request({ ":method": "POST", ...headers });
+  const received: IncomingHttpHeaders = {};
+  stream.on("response", (head) => Object.assign(received, head));
+  stream.on("trailers", (trailers) => Object.assign(received, trailers));
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  stream.end(body);
+  await once(stream, "close");
+  return { headers: received, body: Buffer.concat(chunks) };
+}
+
+describe("plain JSON", () => {
+  it("creates a queue, enqueues and leases", async (t) => {
+    const { url } = await startFixture(t);
+    const call = async (procedure: string, body: unknown): Promise<unknown> => {
+      const response = await fetch(`${url}/fila.v1.${procedure}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      assert.equal(response.status, 200);
+      return response.json();
+    };
+    assert.deepEqual(await call("FilaAdmin/CreateQueue", { name: "orders" }), { queueId: "orders" });
+    const enqueued = await call("FilaService/Enqueue", { queue: "orders", payload: "aGVsbG8=", headers: { a: "b" } });
+    const { messages } = (await call("FilaService/Lease", { queue: "orders" })) as {
+      messages: { message: { id: string; payload: string; headers: unknown } }[];
+    };
+    assert.equal(messages[0]?.message.payload, "aGVsbG8=");
+    assert.deepEqual({ messageId: messages[0].message.id }, enqueued);
+    assert.deepEqual(messages[0].message.headers, { a: "b" });
+  });
+
+  it("says what is wrong with JSON that does not parse", async (t) => {
+    const { url } = await startFixture(t);
+    for (const [body, message] of [
+      ["{", /JSON/],
+      ["[]", /CreateQueueRequest/],
+      ['{"name": 5}', /name/],
+      ['{"config":{"visibilityTimeoutMs":"soon"}}', /visibility_timeout_ms|visibilityTimeoutMs/],
+    ] as const) {
+      const { status, error, reason } = await post(url + CREATE, body);
+      assert.equal(status, 400);
+      assert.equal(error.code, "invalid_argument");
+      assert.equal(reason, "INVALID_REQUEST");
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /node_modules|\n/);
+    }
+  });
+
+  it("shows its details in plain text", async (t) => {
+    const { url } = await startFixture(t);
+    const { error } = await post(url + CREATE, '{"name":""}');
+    assert.equal(error.code, "invalid_argument");
+    const [info, badRequest] = error.details;
+    assert.deepEqual(info?.debug, { reason: "INVALID_QUEUE_NAME", domain: "fila" });
+    assert.equal(badRequest?.type, "google.rpc.BadRequest");
+    assert.match(JSON.stringify(badRequest.debug), /"field":"name"/);
+  });
+
+  it("refuses half of a surrogate pair as a name", async (t) => {
+    const { url } = await startFixture(t);
+    const { status, reason } = await post(url + CREATE, '{"name":"\\ud800"}');
+    assert.equal(status, 400);
+    assert.match(String(reason), /^INVALID_/);
+  });
+
+  it("explains what it does not serve", async (t) => {
+    const { url } = await startFixture(t);
+    const unknown = await post(`${url}/fila.v1.FilaAdmin/Nothing?a=b`, "{}");
+    assert.equal(unknown.status, 404);
+    assert.equal(unknown.error.code, "unimplemented");
+    assert.equal(unknown.reason, "NOT_IMPLEMENTED");
+    assert.match(unknown.error.message, /FilaAdmin\/Nothing/);
+    const root = await answerOf(await fetch(url));
+    assert.equal(root.status, 404);
+    const form = await post(url + LIST, "a=b", { "content-type": "application/x-www-form-urlencoded" });
+    assert.equal(form.status, 415);
+    assert.match(form.error.message, /content-type: application\/json/);
+    const get = await answerOf(await fetch(url + LIST));
+    assert.equal(get.status, 405);
+    assert.match(get.error.message, /POST/);
+    const bidi = await post(`${url}/fila.v1.FilaService/StreamLease`, "{}", {
+      "content-type": "application/connect+json",
+    });
+    assert.equal(bidi.status, 505);
+    assert.match(bidi.error.message, /HTTP\/2/);
+  });
+
+  it("refuses compression, and never inflates", async (t) => {
+    const { url } = await startFixture(t);
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+    const { status, reason, error } = await post(url + CREATE, bomb, { "content-encoding": "gzip" });
+    assert.equal(status, 501);
+    assert.equal(reason, "NOT_IMPLEMENTED");
+    assert.match(error.message, /gzip/);
+  });
+
+  it("refuses what is too large before it has all of it, announced or not", async (t) => {
+    const { url } = await startFixture(t, { readMaxBytes: 1024 });
+    for (const body of ["x".repeat(2000), new Blob(["x".repeat(2000)]).stream()]) {
+      const { reason, error } = await post(url + CREATE, body);
+      assert.equal(reason, "MESSAGE_TOO_LARGE");
+      assert.match(error.message, /1024/);
+    }
+  });
+
+  it("streams Consume over HTTP/1.1", async (t) => {
+    const { url, broker } = await startFixture(t);
+    await broker.createQueue("q", 30_000);
+    const request = Buffer.from('{"queue":"q"}');
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(request.length, 1);
+    const response = await fetch(`${url}/fila.v1.FilaService/Consume`, {
+      method: "POST",
+      headers: { "content-type": "application/connect+json" },
+      body: Buffer.concat([head, request]),
+    });
+    assert.equal(response.status, 200);
+    const reader = response.body!.getReader();
+    // The empty response that opens the stream.
+    assert.deepEqual(
+      Buffer.from((await reader.read()).value)
+        .subarray(5)
+        .toString(),
+      "{}",
+    );
+    await fetch(`${url}/fila.v1.FilaService/Enqueue`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"queue":"q","payload":"aGVsbG8="}',
+    });
+    assert.match(Buffer.from((await reader.read()).value).toString(), /"payload":"aGVsbG8="/);
+    await reader.cancel();
+  });
+});
+
+describe("mistakes over gRPC", () => {
+  const grpc = (path: string): OutgoingHttpHeaders => ({
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  const envelope = (message: string): Buffer => {
+    const bytes = Buffer.from(message, "latin1");
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(bytes.length, 1);
+    return Buffer.concat([head, bytes]);
+  };
+  const reason = (headers: IncomingHttpHeaders): string =>
+    Buffer.from(String(headers["grpc-status-details-bin"]), "base64").toString("latin1");
+
+  it("answers an unknown procedure with UNIMPLEMENTED", async (t) => {
+    const { url } = await startFixture(t);
+    const { headers } = await http2(t, url, grpc("/fila.v2.Fila/X"), envelope(""));
+    assert.equal(headers[":status"], 200);
+    assert.equal(headers["grpc-status"], "12");
+    assert.match(reason(headers), /NOT_IMPLEMENTED/);
+  });
+
+  it("answers bytes that are no message with INVALID_ARGUMENT", async (t) => {
+    const { url } = await startFixture(t);
+    for (const path of [CREATE, "/fila.v1.FilaService/Enqueue"]) {
+      const { headers } = await http2(t, url, grpc(path), envelope("\x0a\xff\xff\xff\xff\x0f"));
+      assert.equal(headers["grpc-status"], "3", String(headers["grpc-message"]));
+      assert.match(reason(headers), /INVALID_REQUEST/);
+    }
+  });
+
+  it("answers a compression that it does not know with UNIMPLEMENTED", async (t) => {
+    const { url } = await startFixture(t);
+    const { headers } = await http2(t, url, { ...grpc(CREATE), "grpc-encoding": "gzip" }, envelope(""));
+    assert.equal(headers["grpc-status"], "12");
+    assert.match(reason(headers), /NOT_IMPLEMENTED/);
+  });
+
+  it("takes the longest time limit that can be written", async (t) => {
+    const { url } = await startFixture(t);
+    const { headers } = await http2(t, url, { ...grpc(LIST), "grpc-timeout": "99999999H" }, envelope(""));
+    assert.equal(headers["grpc-status"], "0", String(headers["grpc-message"]));
+  });
+
+  it("survives a stream that is reset in the middle of a request", async (t) => {
+    const fixture = await startFixture(t);
+    const session = connectHttp2(fixture.url);
+    t.after(() => session.destroy());
+    for (let i = 0; i < 20; i++) {
+      const stream = session.request({
+        ":method": "POST",
+        ...grpc(i % 2 === 0 ? CREATE : "/fila.v1.FilaService/Enqueue"),
+      });
+      stream.on("error", () => {});
+      stream.write("\0\0\0");
+      stream.close(8);
+      await once(stream, "close");
+    }
+    const { headers } = await http2(t, fixture.url, grpc(LIST), envelope(""));
+    assert.equal(headers["grpc-status"], "0");
+    assert.deepEqual(fixture.logged, []);
+  });
+});
+
+describe("clients that leave", () => {
+  it("cost nothing when they leave in the middle of an answer", async (t) => {
+    const fixture = await startFixture(t);
+    await fixture.broker.createQueue("q", 30_000);
+    const body = '{"queue":"q","waitMs":"60000"}';
+    const gone = new Promise<void>((resolve) => {
+      fixture.broker.onConnections = (open) => open === 0 && resolve();
+    });
+    const socket = await fixture.open();
+    socket.write(
+      `POST /fila.v1.FilaService/Lease HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n` +
+        `content-length: ${body.length}\r\n\r\n${body}`,
+    );
+    await new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (fixture.broker.queues.get("q")?.consumers.size === 1) resolve();
+        else setImmediate(look);
+      };
+      look();
+    });
+    socket.resetAndDestroy();
+    await readToEnd(socket);
+    await gone;
+    assert.equal(fixture.broker.queues.get("q")?.consumers.size, 0);
+    assert.deepEqual(fixture.logged, []);
+  });
+});
