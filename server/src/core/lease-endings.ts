@@ -165,24 +165,24 @@ export function dropDeadQueues(state: State, turn: Turn): boolean {
   while (state.dying.length > 0) {
     const queue = state.dying[0] as Queue;
     for (const consumer of queue.consumers) {
-      while (consumer.firstLease !== undefined && turn.sliceBudget > 0) {
-        turn.sliceBudget -= 1;
+      while (consumer.firstLease !== undefined && turn.dropBudget > 0) {
+        turn.dropBudget -= 1;
         const { slot } = consumer.firstLease;
         state.endLease(consumer.firstLease);
         drop(state, turn, slot);
       }
-      if (turn.sliceBudget <= 0) return true;
+      if (turn.dropBudget <= 0) return true;
       queue.consumers.delete(consumer);
     }
     for (const key of queue.keys.values()) {
       for (const lane of key.lanes()) {
-        while (lane.head !== none && turn.sliceBudget > 0) {
-          turn.sliceBudget -= 1;
+        while (lane.head !== none && turn.dropBudget > 0) {
+          turn.dropBudget -= 1;
           const slot = lane.head;
           state.unready(slot);
           drop(state, turn, slot);
         }
-        if (turn.sliceBudget <= 0) return true;
+        if (turn.dropBudget <= 0) return true;
       }
     }
     for (const slot of state.setAside) {

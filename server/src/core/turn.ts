@@ -28,14 +28,17 @@ export class Turn {
   readonly #lost = new Map<Consumer, LostLease[]>();
   /** How many more leases this turn may grant. */
   leaseBudget: number;
-  /** How many more background moves (expiries, messages of deleted queues) this turn may do. */
+  /** How many more leases this turn may end because their time is over. */
   sliceBudget: number;
+  /** How many more messages of deleted queues this turn may drop; of its own, so that they hold up no expiry. */
+  dropBudget: number;
 
   constructor(now: Now, entropy: Entropy, leaseBudget: number, sliceBudget: number) {
     this.now = now;
     this.entropy = entropy;
     this.leaseBudget = leaseBudget;
     this.sliceBudget = sliceBudget;
+    this.dropBudget = sliceBudget;
   }
 
   token(): LeaseToken {
