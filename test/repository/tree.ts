@@ -37,15 +37,13 @@ export function text(file: string): string {
   return known;
 }
 
-/** Relative imports of one file, as paths from the root. Also what is started by URL: `new URL("./x.ts", import.meta.url)`. */
+/**
+ * The TypeScript files that one file names, as paths from the root: imports, and programs or workers that it starts by
+ * path (`new URL("./x.ts", import.meta.url)`, `path.join(import.meta.dirname, "x.ts")`).
+ */
 export function importsOf(file: string, content = text(file)): readonly string[] {
-  const patterns = [
-    /\bfrom\s*["'](\.{1,2}\/[^"']+)["']/g,
-    /\bimport\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g,
-    /\bnew URL\(\s*["'](\.{1,2}\/[^"']+\.ts)["']/g,
-  ];
-  return patterns.flatMap((pattern) =>
-    [...content.matchAll(pattern)].map((match) => path.posix.join(path.posix.dirname(file), match[1]!)),
+  return [...content.matchAll(/["'`]([\w./-]+\.ts)["'`]/g)].map((match) =>
+    path.posix.join(path.posix.dirname(file), match[1]!),
   );
 }
 
