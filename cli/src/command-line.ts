@@ -1,0 +1,56 @@
+// Finds the command and runs it.
+import { readFileSync } from "node:fs";
+import { Config, flush, run } from "@oclif/core";
+import { reportOf, UsageError } from "./command-failure.ts";
+
+/**
+ * Runs the command that the arguments name. `mainUrl` tells a checkout (src/main.ts, commands as TypeScript, no
+ * manifest) from an installed package (dist/main.js). Never rejects; the exit status is set.
+ */
+export async function runCommandLine(argv: string[], mainUrl: string): Promise<void> {
+  const fromSource = mainUrl.endsWith("/src/main.ts");
+  const root = new URL("..", mainUrl);
+  const pjson = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as PackageJson;
+  const folder = fromSource ? "./src" : "./dist";
+  const extension = fromSource ? "ts" : "js";
+  pjson.oclif = {
+    ...pjson.oclif,
+    commands: { strategy: "pattern", target: `${folder}/commands` },
+    helpClass: `${folder}/help.${extension}`,
+    topics: { queue: { description: "Create, list, inspect and delete queues." } },
+  };
+  try {
+    const config = await Config.load({
+      root: decodeURIComponent(root.pathname),
+      pjson: pjson as unknown as NonNullable<Parameters<typeof Config.load>[0] & object> extends { pjson?: infer P }
+        ? P
+        : never,
+      ignoreManifest: fromSource,
+    });
+    await run(argv, config);
+    await flush();
+  } catch (error) {
+    if (isExit(error)) {
+      process.exitCode = error.oclif.exit;
+      return;
+    }
+    const report = reportOf(unknownCommand(error), "");
+    process.exitCode = report.exitCode;
+    if (argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: report })}\n`);
+    else process.stderr.write(`fila: ${report.message}\n`);
+  }
+}
+
+interface PackageJson {
+  oclif: Record<string, unknown>;
+}
+
+function isExit(error: unknown): error is { oclif: { exit: number } } {
+  return error instanceof Error && (error as { code?: unknown }).code === "EEXIT";
+}
+
+function unknownCommand(error: unknown): unknown {
+  const name = error instanceof Error ? /^command (.+) not found$/i.exec(error.message)?.[1] : undefined;
+  if (name === undefined) return error;
+  return new UsageError(`there is no command "${name.replaceAll(":", " ")}"; "fila --help" lists them`);
+}
