@@ -6,7 +6,7 @@ import type { LaneFacts } from "../../core/mutations.ts";
 import type { Restorer } from "../../core/restore.ts";
 import type { Now } from "../../core/turn.ts";
 import { StorageError } from "../port.ts";
-import { ByteReader } from "./bytes.ts";
+import { ByteReader, MalformedRecordError } from "./bytes.ts";
 import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers } from "./catalog.ts";
 import { envelopeBytes, isIntact } from "./envelope.ts";
 import { type EnqueuedEvent, type JournalReader, type LeasedEvent, readEvents } from "./events.ts";
@@ -67,6 +67,19 @@ export class Recovery implements JournalReader, PageReader {
       this.#broken(type, key);
       return;
     }
+    try {
+      this.#read(type, key, value);
+    } catch (error) {
+      if (!(error instanceof MalformedRecordError)) throw error;
+      throw new StorageError(
+        "corrupt",
+        `record ${hexOf(key)} is not in the format of its version: ${error.message}`,
+        error,
+      );
+    }
+  }
+
+  #read(type: number | undefined, key: Uint8Array, value: Uint8Array): void {
     if (type === RecordType.queue) {
       const { name, visibilityMs } = readCatalogEntry(value);
       this.#restorer.queue(queueNumberIn(key), name, visibilityMs);
@@ -103,8 +116,7 @@ export class Recovery implements JournalReader, PageReader {
   }
 
   #broken(type: number | undefined, key: Uint8Array): void {
-    const name = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("hex");
-    const what = `record ${name} cannot be read: its checksum does not match`;
+    const what = `record ${hexOf(key)} cannot be read: its checksum does not match`;
     if (type === RecordType.page || type === RecordType.weight || type === RecordType.sequence) {
       this.#damage.push(what);
       return;
@@ -257,4 +269,8 @@ export class Recovery implements JournalReader, PageReader {
     this.#ledger.pageChanged(handle, this.#commit, left);
     return slot;
   }
+}
+
+function hexOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("hex");
 }
