@@ -30,25 +30,39 @@ export function formatMessageId(time: number, queueNumber: number, sequence: num
   return `${hexOf(timeHigh >>> 24)}${hexOf(timeHigh >>> 16)}${hexOf(timeHigh >>> 8)}${hexOf(timeHigh)}-${hexOf(timeLow >>> 8)}${hexOf(timeLow)}-${hexOf(a >>> 8)}${hexOf(a)}-${hexOf(b >>> 8)}${hexOf(b)}-${hexOf(c >>> 8)}${hexOf(c)}${hexOf(d >>> 24)}${hexOf(d >>> 16)}${hexOf(d >>> 8)}${hexOf(d)}`;
 }
 
-const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+/** Value of a hexadecimal digit by its character code; 255 = none. */
+const digits = new Uint8Array(128).fill(255);
+for (let value = 0; value < 16; value += 1) {
+  digits[value.toString(16).charCodeAt(0)] = value;
+  digits[value.toString(16).toUpperCase().charCodeAt(0)] = value;
+}
+
+/** The digits from `from` to `to` as a number below 2^48, or NaN. */
+function hexAt(id: string, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at += 1) {
+    const digit = digits[id.charCodeAt(at)] ?? 255;
+    if (digit === 255) return NaN;
+    value = value * 16 + digit;
+  }
+  return value;
+}
 
 /** undefined: not an id that this broker could have given. */
 export function parseMessageId(id: string): MessageId | undefined {
-  let text = id;
-  if (!shape.test(text)) {
-    text = id.toLowerCase();
-    if (!shape.test(text)) return undefined;
-  }
-  const time = parseInt(text.slice(0, 8), 16) * 0x1_0000 + parseInt(text.slice(9, 13), 16);
-  const a = parseInt(text.slice(15, 18), 16);
-  const b = parseInt(text.slice(19, 23), 16) & 0x3fff;
-  const c = parseInt(text.slice(24, 28), 16);
-  const d = parseInt(text.slice(28, 36), 16);
+  if (id.length !== 36 || id[8] !== "-" || id[13] !== "-" || id[18] !== "-" || id[23] !== "-") return undefined;
+  const time = hexAt(id, 0, 8) * 0x1_0000 + hexAt(id, 9, 13);
+  const a = hexAt(id, 14, 18);
+  const b = hexAt(id, 19, 23);
+  const c = hexAt(id, 24, 28);
+  const d = hexAt(id, 28, 36);
+  // NaN anywhere makes the sum NaN.
+  if (Number.isNaN(time + a + b + c + d) || a >>> 12 !== 7 || b >>> 14 !== 2) return undefined;
   const sequenceHigh = ((b & 0x3) << 6) | (c >>> 10);
   const sequenceLow = (((c & 0x3ff) << 22) | (d >>> 10)) >>> 0;
   return {
     time,
-    queueNumber: (a << 12) | (b >>> 2),
+    queueNumber: ((a & 0xfff) << 12) | ((b & 0x3fff) >>> 2),
     sequence: sequenceHigh * 0x1_0000_0000 + sequenceLow,
     salt: d & 0x3ff,
   };
