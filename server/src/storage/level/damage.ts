@@ -2,7 +2,7 @@
 // and deletes the log. Here: hold on to the logs while LevelDB recovers from them (hard links in recovery/), then ask
 // whether anything was dropped that a crash does not explain. If so, refuse, and leave recovery/ in place: it is the
 // evidence, the source for `fila doctor`, and what makes the next start refuse as well.
-import { constants, copyFile, link, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { constants, copyFile, link, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { StorageError } from "../port.ts";
 import { syncDirectory } from "./directory.ts";
@@ -10,6 +10,8 @@ import { isMissing } from "./failure.ts";
 import { BLOCK_BYTES, FIRST, FULL, type Fragment, fragmentAt, fragments } from "./log-format.ts";
 
 export const RECOVERY = "recovery";
+/** In recovery/: why an opening refused. LevelDB mentions what it drops only once. */
+const REFUSED = "REFUSED";
 const SECTOR_BYTES = 512;
 
 /** The logs that LevelDB is about to recover from. */
@@ -51,26 +53,32 @@ export async function judgeRecovery(
   acceptDamage: boolean,
 ): Promise<void> {
   const recovery = join(dataDir, RECOVERY);
-  const dropped = /dropping \d+ bytes.*/.exec(await readText(join(dbDir, "LOG")))?.[0];
-  const thorough = dropped !== undefined || logs.inherited;
-  let explained = dropped === undefined;
-  let damaged: string | undefined;
-  for (const name of await readdir(recovery)) {
-    const verdict = judgeLog(await readLog(join(recovery, name), thorough));
-    if (verdict === "torn") explained = true;
-    if (verdict === "damaged") damaged = name;
-  }
-  if (damaged === undefined && explained) return rm(recovery, { recursive: true });
+  const reason = (await readText(join(recovery, REFUSED))) || (await findDamage(recovery, dbDir, logs));
+  if (reason === undefined) return rm(recovery, { recursive: true });
   if (acceptDamage) {
     await rename(recovery, join(dataDir, `damaged-${new Date().toISOString().replaceAll(":", "-")}`));
     return syncDirectory(dataDir);
   }
+  await writeFile(join(recovery, REFUSED), reason, { flush: true });
+  await syncDirectory(recovery);
   throw new StorageError(
     "corrupt",
-    `${join(recovery, damaged ?? "")}: this log is damaged and commits in it are lost` +
-      `${dropped === undefined ? "" : ` (LevelDB: ${dropped})`}: restore a backup, or open with acceptDamage to go on ` +
-      `without them`,
+    `${dataDir}: damaged, and commits are lost: ${reason}: restore a backup, or open with acceptDamage to go on without them`,
   );
+}
+
+/** What is damaged, or undefined. */
+async function findDamage(recovery: string, dbDir: string, logs: PreservedLogs): Promise<string | undefined> {
+  const dropped = /dropping \d+ bytes.*/.exec(await readText(join(dbDir, "LOG")))?.[0];
+  const thorough = dropped !== undefined || logs.inherited;
+  let explained = dropped === undefined;
+  for (const name of await readdir(recovery)) {
+    const verdict = judgeLog(await readLog(join(recovery, name), thorough));
+    if (verdict === "damaged")
+      return `${join(recovery, name)} does not match its checksums (LevelDB: ${dropped ?? "-"})`;
+    if (verdict === "torn") explained = true;
+  }
+  return explained ? undefined : `LevelDB: ${dropped ?? "-"}`;
 }
 
 /**

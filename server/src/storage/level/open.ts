@@ -1,5 +1,5 @@
 // Opening a data directory. Layout: FILA (the marker), db/ (LevelDB), and for the time of an opening recovery/.
-import { access, chmod, mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { access, chmod, mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Level } from "level";
 import { type Storage, StorageError } from "../port.ts";
@@ -47,16 +47,31 @@ function dbDirOf(dataDir: string): string {
   return join(dataDir, "db");
 }
 
-async function createDirectory(dataDir: string): Promise<void> {
-  let first;
+/** mkdir's own `recursive` never returns where a directory cannot be made although nothing forbids it (/proc, Node 26). */
+async function createDirectory(path: string): Promise<void> {
   try {
-    first = await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await mkdir(path, { mode: 0o700 });
   } catch (reason) {
-    if (!isMissing(reason)) throw reason;
-    throw new StorageError("unwritable", `${dataDir}: no directory can be made here: choose another one`, reason);
+    if (isMissing(reason) && dirname(path) !== path) {
+      await createDirectory(dirname(path));
+      await mkdir(path, { mode: 0o700 }).catch((again: unknown) => {
+        if (!isMissing(again)) throw again;
+        throw new StorageError("unwritable", `${path}: no directory can be made here: choose another one`, again);
+      });
+    } else if (await isDirectory(path)) {
+      return;
+    } else {
+      throw reason;
+    }
   }
-  if (first === undefined) return;
-  for (let path = dataDir; path.length >= first.length; path = dirname(path)) await syncDirectory(dirname(path));
+  await syncDirectory(dirname(path));
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** There is no marker, so nothing was acknowledged here; but what somebody else keeps here must survive. */
@@ -83,11 +98,18 @@ async function createDatabase(dbDir: string, options: LevelStorageOptions): Prom
   try {
     return await openDatabase(dbDir, options, true);
   } catch (reason) {
-    if (toStorageError(reason, dbDir).code !== "corrupt") throw reason;
+    if (toStorageError(reason, dbDir).code !== "corrupt" || (await holdsWrites(dbDir))) throw reason;
     await rm(dbDir, { recursive: true });
     await mkdir(dbDir, { mode: 0o700 });
     return openDatabase(dbDir, options, true);
   }
+}
+
+async function holdsWrites(dbDir: string): Promise<boolean> {
+  for (const name of await readdir(dbDir)) {
+    if (name.endsWith(".log") && (await stat(join(dbDir, name))).size > 0) return true;
+  }
+  return false;
 }
 
 async function assertNothingToLose(dataDir: string, dbDir: string): Promise<void> {
