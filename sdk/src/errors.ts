@@ -115,28 +115,13 @@ function fromConnect(error: ConnectError): FilaError {
   };
   if (info?.reason === "LEASE_LOST") return new LeaseLost(error.rawMessage, details);
   if (info !== undefined) return new FilaError(code, info.reason, error.rawMessage, details);
-  const cause = error.cause;
-  const node = cause instanceof Error ? nodeErrorCode(cause) : undefined;
-  if (
-    node !== undefined &&
-    (error.code === Code.Unavailable || error.code === Code.Internal || error.code === Code.Aborted)
-  ) {
-    const reason = notConnected.has(node) ? "CONNECTION_FAILED" : "CONNECTION_LOST";
-    return new FilaError("unavailable", reason, error.rawMessage, details);
+  if (error.cause instanceof FilaError) return error.cause;
+  // Without details of the broker it is the connection that failed; Node's name for it says so.
+  if (error.cause instanceof Error && nodeErrorCode(error.cause) !== undefined) {
+    return new FilaError("unavailable", "CONNECTION_LOST", error.rawMessage, details);
   }
   return new FilaError(code, error.code === Code.Unavailable ? "CONNECTION_LOST" : "", error.rawMessage, details);
 }
-
-/** System errors that say: no connection came about. */
-const notConnected = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ETIMEDOUT",
-  "EADDRNOTAVAIL",
-]);
 
 function nodeErrorCode(error: Error): string | undefined {
   const code = (error as { code?: unknown }).code;
