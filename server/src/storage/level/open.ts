@@ -143,6 +143,7 @@ async function openStore(dataDir: string, options: LevelStorageOptions): Promise
   const logs = await preserveLogs(dataDir, dbDir);
   let database;
   try {
+    // createIfMissing: false is the second net; assertComplete has looked.
     database = await openDatabase(dbDir, options, false);
   } catch (reason) {
     await forgetAdded(dataDir, logs);
@@ -152,7 +153,6 @@ async function openStore(dataDir: string, options: LevelStorageOptions): Promise
   }
   try {
     await judgeRecovery(dataDir, dbDir, logs, options.acceptDamage ?? false);
-    await syncDirectory(dbDir);
   } catch (reason) {
     await database.close();
     throw reason;
