@@ -6,6 +6,7 @@ import { loadConfig } from "./config/load-config.ts";
 import type { LoadedConfig } from "./config/load-config.ts";
 import { printConfig } from "./config/print-config.ts";
 import { StartError } from "./start-error.ts";
+import { returnStartupGarbage } from "./startup-garbage.ts";
 import { stderrLog } from "./telemetry/log.ts";
 import type { Log } from "./telemetry/log.ts";
 
@@ -79,6 +80,7 @@ async function serve({ config }: LoadedConfig, log: Log, fatal: (error: unknown)
   process.on("SIGINT", onSignal);
   server = await compose(config, { log, fatal });
   process.stdout.write(greeting(server, config["storage.data_dir"]));
+  returnStartupGarbage();
 }
 
 function greeting({ url, address }: RunningServer, dataDir: string): string {
