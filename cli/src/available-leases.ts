@@ -18,17 +18,19 @@ export async function* availableLeases(
     // An abort while the broker answers must not leave its leases behind, so the call itself is not aborted.
     const batch = await fila.lease(queue, { maxMessages: size });
     if (batch.length === 0) return;
-    let taken = 0;
+    const left = batch.toReversed();
     try {
-      for (const lease of batch) {
-        if (signal.aborted) break;
-        taken++;
-        yield lease;
-      }
+      // On an abort the rest of the batch stays in `left`.
+      for (let lease = left.pop(); lease !== undefined; lease = isOver(signal) ? undefined : left.pop()) yield lease;
     } finally {
-      await Promise.allSettled(batch.slice(taken).map((lease) => lease.release()));
+      await Promise.allSettled(left.map((lease) => lease.release()));
     }
     await settled();
     size = Math.min(maximumBatch, size * 2);
   }
+}
+
+/** As a function, because the value changes while the consumer has the lease. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

@@ -1,6 +1,6 @@
 // Finds the command and runs it.
 import { readFileSync } from "node:fs";
-import { Config, flush, run } from "@oclif/core";
+import { Config, run } from "@oclif/core";
 import { reportOf, UsageError } from "./command-failure.ts";
 
 /**
@@ -28,7 +28,6 @@ export async function runCommandLine(argv: string[], mainUrl: string): Promise<v
       ignoreManifest: fromSource,
     });
     await run(argv, config);
-    await flush();
   } catch (error) {
     if (isExit(error)) {
       process.exitCode = error.oclif.exit;

@@ -1,15 +1,16 @@
 // stdout as something whose writes succeed or fail, one by one.
 import type { Writable } from "node:stream";
 
-/** Writes in order. After the first failure (the reader is gone) every write fails. */
+/** Writes in order. After the first failure (the reader is gone) every write fails, those under way too. */
 export class Output {
   readonly #stream: Writable;
+  readonly #underWay = new Set<PromiseWithResolvers<undefined>>();
   #failure: Error | undefined;
 
   constructor(stream: Writable) {
     this.#stream = stream;
-    // Each write reports its own failure; without a listener the first one would end the process.
-    stream.on("error", (error) => (this.#failure ??= error));
+    // Without a listener the first failure would end the process.
+    stream.on("error", (error) => this.#fail(error));
   }
 
   /** The reader closed its end. */
@@ -18,17 +19,22 @@ export class Output {
   }
 
   /** Resolves when the bytes are with the operating system. Rejects when they are not. */
-  write(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) {
-        reject(this.#failure);
-        return;
-      }
-      this.#stream.write(bytes, (error) => {
-        if (error === undefined || error === null) return resolve();
-        this.#failure ??= error;
-        reject(error);
-      });
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const write = Promise.withResolvers<undefined>();
+    this.#underWay.add(write);
+    this.#stream.write(bytes, (error) => {
+      if (error) this.#fail(error);
+      this.#underWay.delete(write);
+      write.resolve(undefined);
     });
+    await write.promise;
+  }
+
+  /** Rejects what is under way itself, whether or not a stream that failed still calls back for each of its writes. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const write of this.#underWay) write.reject(this.#failure);
+    this.#underWay.clear();
   }
 }
