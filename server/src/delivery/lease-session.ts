@@ -54,6 +54,8 @@ export class LeaseSession implements ConsumerSink {
   #consumer: Consumer | undefined = undefined;
   #queue = "";
   #failure: Failure | undefined = undefined;
+  /** Granted by the worker and not yet told to the broker: however many requests come at once, it is told once. */
+  #credit = 0;
   /** Last ordinal handed to `out`, and last one that the transport took. */
   #gathered = 0;
   #written = 0;
@@ -62,6 +64,10 @@ export class LeaseSession implements ConsumerSink {
   readonly #out: LeaseOut;
   readonly #settling: FramesUnderWay<number | bigint, readonly SettleOutcome[]>;
   readonly #flush: TurnFlush;
+  readonly #grant = new TurnFlush(() => {
+    this.#consumer?.credit(this.#credit);
+    this.#credit = 0;
+  });
 
   constructor(broker: Broker, who: { connection: ConnectionId; principal: string }, out: LeaseOut) {
     this.#broker = broker;
@@ -88,7 +94,10 @@ export class LeaseSession implements ConsumerSink {
         const message = "StreamLease subscribes twice; open another stream for another subscription";
         return this.refuse(failure("INVALID_REQUEST", message, { field: "subscribe" }));
       }
-      if (frame.credit > 0) this.#consumer?.credit(frame.credit);
+      if (frame.credit > 0) {
+        this.#credit += frame.credit;
+        this.#grant.soon();
+      }
     } else return;
     this.#settle(frame, bytes);
   }

@@ -1,11 +1,12 @@
 const firstBytes = 16 * 1024;
+const nothing = Buffer.alloc(0);
 
 /**
  * Puts a message together from chunks. Copies at once: a chunk may be one byte that holds on to 64 KiB, and a client may
  * send four million of them. Memory follows what has come, not what was announced.
  */
 export class GrowingBytes {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = nothing;
   length = 0;
 
   /** @param limit the length that it can reach at most */
@@ -23,7 +24,7 @@ export class GrowingBytes {
   /** What was put together; the next message starts anew. */
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.length);
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = nothing;
     this.length = 0;
     return taken;
   }

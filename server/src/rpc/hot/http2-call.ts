@@ -1,5 +1,5 @@
 import { constants } from "node:http2";
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Caller } from "../caller.ts";
 import type { MethodDeps } from "./call.ts";
 import type { Protocol } from "./protocols.ts";
@@ -47,6 +47,21 @@ export interface Http2Call {
   drain(): void;
   /** The server stops: whatever has no answer yet gets UNAVAILABLE. */
   stop(): void;
+}
+
+/**
+ * The client has reset the stream, or the connection is gone, though "close" may not have come yet: its body ends then as
+ * if it were whole, and an answer would throw.
+ */
+export function isOver(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
+}
+
+/** Ends an answer of gRPC. */
+export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders): void {
+  stream.on("wantTrailers", () => {
+    if (!isOver(stream)) stream.sendTrailers(trailers);
+  });
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   LeaseRequestSchema,
   StreamEnqueueRequestSchema,
   StreamEnqueueResponseSchema,
+  StreamLeaseRequestSchema,
 } from "@fila/sdk/gen";
 import { parseConnectTimeout, parseGrpcTimeout } from "./deadline.ts";
 import { delivery } from "./testing/fake-broker.ts";
@@ -144,6 +145,43 @@ test("a reset in the middle of a request, or before its answer, leaves nothing b
   for (const answerLate of server.broker.held) answerLate();
   assert.ok(server.reports.length > reports);
   assert.equal(server.reports.at(-2)?.code, 1);
+});
+
+test("resets at every moment of every method: nothing throws, every consumer is closed", async () => {
+  const lease = toBinary(LeaseRequestSchema, create(LeaseRequestSchema, { queue: "q", waitMs: 60_000n }));
+  const subscribe = toBinary(
+    StreamLeaseRequestSchema,
+    create(StreamLeaseRequestSchema, { subscribe: { queue: "q" }, credit: 1 }),
+  );
+  const consume = toBinary(ConsumeRequestSchema, create(ConsumeRequestSchema, { queue: "q" }));
+  const calls: [string, Uint8Array][] = [
+    ["Enqueue", good],
+    ["Lease", lease],
+    ["Consume", consume],
+    ["StreamLease", subscribe],
+    ["StreamEnqueue", frame(1).subarray(5)],
+  ];
+  const known = server.broker.consumers.length;
+  for (const [method, request] of calls) {
+    for (const rounds of [0, 1, 2, 3, 4, 5]) {
+      for (const cut of [3, 8, undefined]) {
+        const open = client.open(method, grpc);
+        const closed = once(open, "close");
+        open.write(envelope(request).subarray(0, cut));
+        if (method === "Lease" || method === "Consume") open.end();
+        for (let round = 0; round < rounds; round++) await new Promise((resolve) => setImmediate(resolve));
+        for (const consumer of server.broker.consumers.slice(known)) {
+          if (consumer.closedWith === undefined) consumer.sink.deliver([delivery(1, Buffer.alloc(100))]);
+        }
+        open.close(8);
+        await closed;
+      }
+    }
+  }
+  assert.equal((await client.call("Enqueue", grpc, envelope(good))).status, "0");
+  const opened = server.broker.consumers.slice(known);
+  assert.ok(opened.length > 20);
+  await Promise.all(opened.map((consumer) => consumer.closed.promise));
 });
 
 test("StreamEnqueue: a broken frame ends the stream after the results of those before it", async () => {

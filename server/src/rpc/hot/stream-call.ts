@@ -4,7 +4,7 @@ import { codeOf, deadlineExceeded } from "../wire/failure-wire.ts";
 import type { WireFailure } from "../wire/failure-wire.ts";
 import type { StreamHandler, StreamMethod, StreamTransport } from "./call.ts";
 import { EnvelopeReader, truncated } from "./envelope-reader.ts";
-import { closeRequestHalf } from "./http2-call.ts";
+import { closeRequestHalf, isOver, sendTrailers } from "./http2-call.ts";
 import type { CallContext, CallStart, Http2Call } from "./http2-call.ts";
 import { endOfStream, grpcTrailers, respondFailure } from "./protocols.ts";
 
@@ -59,7 +59,7 @@ export class StreamCall implements Http2Call, StreamTransport {
   }
 
   #pump(): void {
-    while (this.#state === "live" && !this.#paused && !this.#inputClosed) {
+    while (this.#state === "live" && !this.#paused && !this.#inputClosed && !isOver(this.#stream)) {
       const next = this.#reader.next();
       if (next === undefined) {
         if (this.#bodyEnded) this.#endInput();
@@ -80,7 +80,7 @@ export class StreamCall implements Http2Call, StreamTransport {
   }
 
   opened(): void {
-    if (this.#state !== "live" || this.#headersSent) return;
+    if (this.#state !== "live" || this.#headersSent || isOver(this.#stream)) return;
     this.#headersSent = true;
     const { protocol } = this.#start;
     const trailers = protocol.name === "grpc";
@@ -88,9 +88,9 @@ export class StreamCall implements Http2Call, StreamTransport {
   }
 
   write(responses: Buffer, taken: () => void): void {
-    if (this.#state !== "live") return;
-    this.opened();
     const stream = this.#stream;
+    if (this.#state !== "live" || isOver(stream)) return;
+    this.opened();
     stream.write(responses, () => {
       // Node calls back without an error for the write that a reset interrupts. A stream that is over tells its handler.
       if (!stream.destroyed && this.#state !== "over") taken();
@@ -98,16 +98,16 @@ export class StreamCall implements Http2Call, StreamTransport {
   }
 
   end(failed: WireFailure | undefined): void {
-    if (this.#state !== "live") return;
     const { protocol } = this.#start;
     const stream = this.#stream;
+    if (this.#state !== "live" || isOver(stream)) return;
     clearTimeout(this.#deadline);
     if (!this.#headersSent && failed === undefined) this.opened();
     this.#state = "ended";
     this.#code = failed === undefined ? 0 : codeOf(failed);
     if (!this.#headersSent && failed !== undefined) respondFailure(stream, protocol, failed);
     else if (protocol.name === "grpc") {
-      stream.on("wantTrailers", () => stream.sendTrailers(grpcTrailers(failed)));
+      sendTrailers(stream, grpcTrailers(failed));
       stream.end();
     } else stream.end(endOfStream(failed));
     closeRequestHalf(stream, this.#context.hotLimits);

@@ -7,7 +7,7 @@ import type { UnaryMethod, UnaryReply } from "./call.ts";
 import { envelopeBytes } from "./call.ts";
 import { EnvelopeReader, requestTooLarge, truncated } from "./envelope-reader.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
-import { closeRequestHalf } from "./http2-call.ts";
+import { closeRequestHalf, isOver, sendTrailers } from "./http2-call.ts";
 import type { CallContext, CallStart, Http2Call } from "./http2-call.ts";
 import { respondFailure } from "./protocols.ts";
 
@@ -66,7 +66,7 @@ export class UnaryCall implements Http2Call, UnaryReply {
       else this.failure(next);
     });
     stream.on("end", () => {
-      if (this.#state !== "reading") return;
+      if (this.#state !== "reading" || isOver(stream)) return;
       if (request !== undefined && reader.atBoundary) this.#decide(request);
       else if (request !== undefined) this.failure(requestCount(this.#start.method, "more than one"));
       else this.failure(reader.atBoundary ? requestCount(this.#start.method, "none") : truncated());
@@ -96,7 +96,7 @@ export class UnaryCall implements Http2Call, UnaryReply {
       parts.add(chunk, readMaxBytes);
     });
     stream.on("end", () => {
-      if (this.#state !== "reading") return;
+      if (this.#state !== "reading" || isOver(stream)) return;
       const body = parts?.take() ?? only ?? Buffer.alloc(0);
       if (announced >= 0 && announced !== body.length) this.failure(truncated());
       else this.#decide(body);
@@ -115,16 +115,16 @@ export class UnaryCall implements Http2Call, UnaryReply {
   }
 
   message(answer: Buffer, taken?: (written: boolean) => void): void {
-    if (this.#state !== "deciding") {
+    const { stream, protocol } = this.#start;
+    if (this.#state !== "deciding" || isOver(stream)) {
       taken?.(false);
       return;
     }
-    const { stream, protocol } = this.#start;
     this.#answered(0);
     this.#taken = taken;
     const enveloped = protocol.name === "grpc";
     stream.respond({ ":status": 200, "content-type": protocol.contentType }, { waitForTrailers: enveloped });
-    if (enveloped) stream.on("wantTrailers", () => stream.sendTrailers(okTrailers));
+    if (enveloped) sendTrailers(stream, okTrailers);
     const body = enveloped ? answer : answer.subarray(envelopeBytes);
     if (taken === undefined) stream.end(body);
     else {
@@ -137,8 +137,8 @@ export class UnaryCall implements Http2Call, UnaryReply {
   }
 
   failure(failed: WireFailure): void {
-    if (this.#state !== "reading" && this.#state !== "deciding") return;
     const { stream, protocol } = this.#start;
+    if ((this.#state !== "reading" && this.#state !== "deciding") || isOver(stream)) return;
     this.#answered(codeOf(failed));
     respondFailure(stream, protocol, failed);
     closeRequestHalf(stream, this.#context.hotLimits);
