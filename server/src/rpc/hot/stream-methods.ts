@@ -4,7 +4,13 @@ import { ConsumeSession } from "../../delivery/consume-session.ts";
 import { EnqueueSession } from "../../delivery/enqueue-session.ts";
 import { LeaseSession } from "../../delivery/lease-session.ts";
 import type { LeaseOut } from "../../delivery/lease-session.ts";
-import { deliveryBytes, writeLeasedMessage, writeMessage, writeTimestamp } from "../wire/delivery-wire.ts";
+import {
+  deliveriesBytes,
+  deliveryBytes,
+  writeLeasedMessage,
+  writeMessage,
+  writeTimestamp,
+} from "../wire/delivery-wire.ts";
 import { splitStreamEnqueue, writeStreamEnqueueResponse } from "../wire/enqueue-frame.ts";
 import type { EnqueueFrame } from "../wire/enqueue-frame.ts";
 import { readConsume, readStreamLease } from "../wire/request-wire.ts";
@@ -100,6 +106,7 @@ function consumeOut(transport: StreamTransport): ConstructorParameters<typeof Co
   return {
     opened: () => transport.opened(),
     messages(deliveries) {
+      frames.expect(deliveriesBytes(deliveries));
       for (const delivery of deliveries) {
         writeMessage(frames.room(deliveryBytes(delivery)), 1, delivery);
         // Exactly one message per response.
@@ -144,6 +151,7 @@ function leaseOut(transport: StreamTransport): LeaseOut {
       out.finish();
     },
     messages(deliveries) {
+      frames.expect(deliveriesBytes(deliveries));
       for (const delivery of deliveries) writeLeasedMessage(frames.room(deliveryBytes(delivery)), 2, delivery);
     },
     settled: (frame, outcomes) => writeSettlementResults(frames.room(32), 3, frame, outcomes),

@@ -1,7 +1,7 @@
 import type { SettleOutcome } from "../../core/effects.ts";
 import { PollSession } from "../../delivery/poll-session.ts";
 import { outcomesOf } from "../../delivery/partial-frame.ts";
-import { deliveryBytes, writeLeasedMessage } from "../wire/delivery-wire.ts";
+import { deliveriesBytes, writeLeasedMessage } from "../wire/delivery-wire.ts";
 import { splitBatchEnqueue, writeEnqueueResults } from "../wire/enqueue-frame.ts";
 import { isItem, parseEnqueueRequest } from "../wire/enqueue-wire.ts";
 import { readAckOrNack, readLease, readSettle } from "../wire/request-wire.ts";
@@ -105,9 +105,7 @@ const lease: UnaryMethod = ({ broker }, request, caller, reply) => {
 function pollAnswer(reply: UnaryReply): ConstructorParameters<typeof PollSession>[1] {
   return {
     messages(deliveries, taken) {
-      let bytes = 0;
-      for (const delivery of deliveries) bytes += deliveryBytes(delivery);
-      out.reserve(bytes);
+      out.reserve(deliveriesBytes(deliveries));
       out.beginEnvelope();
       for (const delivery of deliveries) writeLeasedMessage(out, 1, delivery);
       out.finishEnvelope();

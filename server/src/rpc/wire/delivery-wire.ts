@@ -12,6 +12,13 @@ export function deliveryBytes(delivery: LoadedDelivery): number {
   return delivery.body.length + delivery.fairnessKey.length + delivery.queue.length + keys + addedBytes;
 }
 
+/** The same for many. */
+export function deliveriesBytes(deliveries: readonly LoadedDelivery[]): number {
+  let bytes = 0;
+  for (const delivery of deliveries) bytes += deliveryBytes(delivery);
+  return bytes;
+}
+
 /** A field of type Message. */
 export function writeMessage(out: WireWriter, field: number, delivery: LoadedDelivery): void {
   out.begin(field, deliveryBytes(delivery) - 32);

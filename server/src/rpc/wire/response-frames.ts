@@ -15,9 +15,18 @@ export class ResponseFrames {
   /** Length of what was gathered where the open envelope begins; -1 = none is open. */
   #openAt = -1;
 
+  /** About as many bytes will be gathered now: memory is taken once, instead of growing and moving on the way. */
+  expect(bytes: number): void {
+    this.#use().reserve(bytes);
+  }
+
+  #use(): WireWriter {
+    return (this.#writer ??= pool.pop() ?? new WireWriter());
+  }
+
   /** A writer within a response that takes about `bytes` more: the open one while there is room, else a new one. */
   room(bytes: number): WireWriter {
-    const writer = (this.#writer ??= pool.pop() ?? new WireWriter());
+    const writer = this.#use();
     if (this.#openAt >= 0 && writer.length - this.#openAt + bytes > capBytes) this.close();
     if (this.#openAt < 0) {
       this.#openAt = writer.length;
