@@ -64,7 +64,10 @@ export interface LeasesOptions {
   readonly prefetch?: number | undefined;
   /** How long the leases last, 1 s to 12 h. Default: the queue's. */
   readonly visibilityTimeout?: Duration | undefined;
-  /** Names the stream over a restart of the broker; at least 128 random bits, at most 64 bytes. Default: none. */
+  /**
+   * Names the stream over a restart of the broker: at least 128 random bits, at most 64 bytes. Leases of a broken stream
+   * then stay settleable if `leases` is called again with the same session within 5 s. Default: none, they are lost.
+   */
   readonly session?: string | undefined;
   /** Ends the iteration, quietly. */
   readonly signal?: AbortSignal | undefined;

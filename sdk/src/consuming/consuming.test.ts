@@ -181,3 +181,18 @@ test("never more leases ahead than prefetch", () =>
     }
     await leases.return();
   }));
+
+test("leases of a named stream outlive it: their settlements go by the unary Settle", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 1);
+    const leases = fila.leases("q", { session: "0123456789abcdef" });
+    const { value: lease } = await leases.next();
+    assert.ok(lease);
+    broker.keepLeases = true;
+    const next = leases.next();
+    broker.dropConnections();
+    await assert.rejects(next, { code: "unavailable" });
+    assert.equal(lease.signal.aborted, false);
+    await lease.ack();
+    assert.equal(broker.queues.get("q")?.length, 0);
+  }));

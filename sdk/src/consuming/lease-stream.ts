@@ -260,7 +260,9 @@ export class LeaseStream implements Settler {
     this.#buffer = [];
     this.#settlements.fail(error ?? ended);
     const cause = error ?? ended;
-    for (const lease of [...this.#held.values()]) {
+    // A named stream may be taken up by the next one of that name; until then nobody knows, and a settlement will tell.
+    const standing = this.#options.session !== "" && cause.code === "unavailable";
+    for (const lease of standing ? [] : [...this.#held.values()]) {
       lease.lose(new LeaseLost(`the stream that held message ${lease.id} ended: ${cause.message}`, { cause }));
     }
     this.#held.clear();

@@ -42,6 +42,8 @@ export class FakeBroker {
   gate: Promise<unknown> = Promise.resolve();
   streamsOpened = 0;
   leaseStreamsEnded = 0;
+  /** Leases of streams that end stay, as over a restart of the broker. */
+  keepLeases = false;
   readonly #server = http2.createServer();
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #waiters = new Set<() => void>();
@@ -139,7 +141,7 @@ export class FakeBroker {
   abandon(stream: LeaseSession): void {
     this.leaseStreamsEnded++;
     for (const stored of this.#all()) {
-      if (stored.lease?.stream !== stream) continue;
+      if (stored.lease?.stream !== stream || this.keepLeases) continue;
       stored.lease = undefined;
       stored.attempts++;
     }
