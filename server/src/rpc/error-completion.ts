@@ -25,8 +25,10 @@ export function withCompleteErrors(
   complete: CompleteError,
   jsonOptions: Partial<JsonWriteOptions>,
 ): UniversalHandlerFn {
-  const completed = (error: ConnectError): ConnectError => complete(error, handler.requestPath);
   return async (request) => {
+    // When the client is gone, what failed is the reading of its request: nobody's fault, and nobody hears the answer.
+    const completed = (error: ConnectError): ConnectError =>
+      request.signal.aborted ? error : complete(error, handler.requestPath);
     const response = await handler(request);
     const contentType = response.header?.get("content-type") ?? "";
     if (response.body === undefined) return explainRefusal(response, request.header.get("content-type"), jsonOptions);

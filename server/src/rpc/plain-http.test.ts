@@ -251,6 +251,24 @@ describe("mistakes over gRPC", () => {
 });
 
 describe("clients that leave", () => {
+  it("are not taken at half their word", async (t) => {
+    const { url, broker } = await startFixture(t);
+    const session = connectHttp2(url);
+    t.after(() => session.destroy());
+    // What has been sent is a whole message, but not the one that was meant: the rest was to come.
+    const stream = session.request({ ":method": "POST", ":path": CREATE, "content-type": "application/proto" });
+    stream.on("error", () => {});
+    await new Promise((resolve) => stream.write(Buffer.from([0x0a, 1, 0x71]), resolve));
+    stream.close(8);
+    await once(stream, "close");
+    // A call on the same connection comes after everything that the reset brought about.
+    const next = session.request({ ":method": "POST", ":path": LIST, "content-type": "application/json" });
+    next.end("{}");
+    next.resume();
+    await once(next, "close");
+    assert.deepEqual([...broker.queues.keys()], []);
+  });
+
   it("cost nothing when they leave in the middle of an answer", async (t) => {
     const fixture = await startFixture(t);
     await fixture.broker.createQueue("q", 30_000);
