@@ -1,9 +1,8 @@
 // Every protocol that the RPC library offers (gRPC, gRPC-Web, Connect, JSON) for requests of node:http and node:http2.
-// What connectNodeAdapter does, with four differences: no request can throw past it (a forged Host header does, there),
-// no half-sent request is carried out, errors carry details, and an unknown procedure is explained.
+// What connectNodeAdapter does, with three differences: no request can throw past it (a forged Host header does, there),
+// errors carry details, and an unknown procedure is explained.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import { Http2ServerRequest } from "node:http2";
-import type { Http2ServerResponse } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { createRegistry } from "@bufbuild/protobuf";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
@@ -96,14 +95,7 @@ function toUniversal(request: NodeRequest, response: NodeResponse, values: Conte
   if (authority === undefined || !URL.canParse(`http://${authority}/`))
     headers.host = headers[":authority"] = "localhost";
   dropEndlessTimeouts(request.headers);
-  const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-  return request instanceof Http2ServerRequest ? { ...universal, body: wholeBody(request) } : universal;
-}
-
-/** node:http2 ends the body of a stream that was reset as if it were complete: half a request would be carried out. */
-async function* wholeBody(request: Http2ServerRequest): AsyncIterable<Uint8Array> {
-  for await (const chunk of request) yield chunk as Buffer;
-  if (request.stream.aborted) throw new ConnectError("the client reset the request", Code.Canceled);
+  return universalRequestFromNodeRequest(request, response, undefined, values);
 }
 
 /** A time limit of more than 24 days is none; the library would give it to a timer that then fires at once. */

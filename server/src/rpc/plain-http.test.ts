@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
+import { requestThenReset } from "./testing/raw-frames.ts";
 import { readToEnd, startFixture } from "./testing/rpc-fixture.ts";
 
 const CREATE = "/fila.v1.FilaAdmin/CreateQueue";
@@ -252,21 +253,35 @@ describe("mistakes over gRPC", () => {
 
 describe("clients that leave", () => {
   it("are not taken at half their word", async (t) => {
-    const { url, broker } = await startFixture(t);
-    const session = connectHttp2(url);
-    t.after(() => session.destroy());
-    // What has been sent is a whole message, but not the one that was meant: the rest was to come.
-    const stream = session.request({ ":method": "POST", ":path": CREATE, "content-type": "application/proto" });
-    stream.on("error", () => {});
-    await new Promise((resolve) => stream.write(Buffer.from([0x0a, 1, 0x71]), resolve));
-    stream.close(8);
-    await once(stream, "close");
-    // A call on the same connection comes after everything that the reset brought about.
-    const next = session.request({ ":method": "POST", ":path": LIST, "content-type": "application/json" });
-    next.end("{}");
-    next.resume();
-    await once(next, "close");
-    assert.deepEqual([...broker.queues.keys()], []);
+    const { url, broker, open } = await startFixture(t);
+    await broker.createQueue("kept", 30_000);
+    const gone = new Promise<void>((resolve) => {
+      broker.onConnections = (count) => count === 0 && resolve();
+    });
+    for (const [path, part] of [
+      // What has been sent is a whole message, but perhaps not the one that was meant: the rest was to come.
+      [CREATE, "\x0a\x01q"],
+      ["/fila.v1.FilaAdmin/DeleteQueue", "\x0a\x04kept"],
+      ["/fila.v1.FilaService/Enqueue", "\x0a\x04kept"],
+    ] as const) {
+      const socket = await open();
+      socket.write(requestThenReset(path, "application/proto", Buffer.from(part, "latin1")));
+      // The settings of the server, then its answer to ours: by then it has read what came with them.
+      await once(socket, "data");
+      socket.end();
+    }
+    await gone;
+    const response = await fetch(`${url}${LIST}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    });
+    const { queues } = (await response.json()) as { queues: { name: string }[] };
+    assert.deepEqual(
+      queues.map(({ name }) => name),
+      ["kept"],
+    );
+    assert.equal(broker.queues.get("kept")?.waiting.length, 0);
   });
 
   it("cost nothing when they leave in the middle of an answer", async (t) => {

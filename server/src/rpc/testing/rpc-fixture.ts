@@ -15,7 +15,7 @@ export interface RpcFixture {
   /** Lines of the log. */
   readonly logged: readonly string[];
   /** A raw connection. */
-  open(): Promise<Socket>;
+  readonly open: () => Promise<Socket>;
 }
 
 export async function startFixture(t: TestContext, more: Partial<RpcOptions> = {}): Promise<RpcFixture> {
