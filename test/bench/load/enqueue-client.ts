@@ -1,0 +1,73 @@
+// Two ways to drive StreamEnqueue through a Connect client, with the same messages.
+import { createClient } from "@connectrpc/connect";
+import { FilaService } from "@fila/sdk/gen";
+import type { StreamEnqueueRequest, StreamEnqueueResponse } from "@fila/sdk/gen";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { StreamEnqueueRequestSchema } from "@fila/sdk/gen";
+import { cycle, makePayloads } from "../payloads.ts";
+import { FilaServiceAsBytes } from "./bodies-as-bytes.ts";
+import { connectTransport } from "./transports.ts";
+import { assertStored, enqueueBody } from "./wire-bytes.ts";
+
+export interface EnqueueClient<Request, Response> {
+  open(requests: AsyncIterable<Request>): AsyncIterable<Response>;
+  /** The next frame, of `size` messages. */
+  frame(size: number): Request;
+  /** How many messages the response says are stored. Throws when one is not. */
+  stored(response: Response): number;
+}
+
+/** `keys`: how many fairness keys the messages go round; 0 = none is named. */
+export interface EnqueueTarget {
+  readonly url: string;
+  readonly queue: string;
+  readonly keys: number;
+}
+
+/** All of one length, so that no number of keys makes messages longer. */
+export function fairnessKeyOf(at: number, keys: number): string {
+  return keys === 0 ? "" : `tenant-${String(at % keys).padStart(6, "0")}`;
+}
+
+type GeneratedFrame = MessageInitShape<typeof StreamEnqueueRequestSchema>;
+
+/** The generated code as it is. */
+export function generatedEnqueueClient({
+  url,
+  queue,
+  keys,
+}: EnqueueTarget): EnqueueClient<GeneratedFrame, StreamEnqueueResponse> {
+  const client = createClient(FilaService, connectTransport(url));
+  const next = cycle(makePayloads().map((payload, at) => ({ payload, fairnessKey: fairnessKeyOf(at, keys) })));
+  let frame = 0n;
+  return {
+    open: (requests) => client.streamEnqueue(requests),
+    frame: (size) => ({ frame: ++frame, queue, messages: Array.from({ length: size }, next) }),
+    stored({ results }) {
+      for (const { result } of results)
+        if (result.case !== "messageId") throw new Error(`not stored: ${JSON.stringify(result.value)}`);
+      return results.length;
+    },
+  };
+}
+
+type BytesFrame = Pick<StreamEnqueueRequest, "frame" | "queue"> & { messages: Uint8Array[] };
+
+/** Bodies as bytes, encoded beforehand. */
+export function bytesEnqueueClient({
+  url,
+  queue,
+  keys,
+}: EnqueueTarget): EnqueueClient<BytesFrame, { results: Uint8Array[] }> {
+  const client = createClient(FilaServiceAsBytes, connectTransport(url));
+  const next = cycle(makePayloads().map((payload, at) => enqueueBody(payload, fairnessKeyOf(at, keys))));
+  let frame = 0n;
+  return {
+    open: (requests) => client.streamEnqueue(requests),
+    frame: (size) => ({ frame: ++frame, queue, messages: Array.from({ length: size }, next) }),
+    stored({ results }) {
+      for (const result of results) assertStored(result);
+      return results.length;
+    },
+  };
+}
