@@ -196,3 +196,41 @@ test("leases of a named stream outlive it: their settlements go by the unary Set
     await lease.ack();
     assert.equal(broker.queues.get("q")?.length, 0);
   }));
+
+test("what is released comes again as long as credit is left, and is released again", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 5);
+    for await (const lease of fila.leases("q", { prefetch: 20 })) {
+      await lease.ack();
+      break;
+    }
+    await broker.until(() => broker.leaseStreamsEnded === 1);
+    const left = broker.queues.get("q") ?? [];
+    assert.deepEqual(
+      left.map(({ attempts, lease }) => [attempts, lease]),
+      Array.from({ length: 4 }, () => [0, undefined]),
+    );
+  }));
+
+test("a settlement without an answer is rejected when the stream breaks", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 1);
+    const { value: lease } = await fila.leases("q").next();
+    assert.ok(lease);
+    const acked = assert.rejects(lease.ack(), { code: "unavailable" });
+    broker.dropConnections();
+    await acked;
+  }));
+
+test("news of an older lease of the same message changes nothing", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 1);
+    const leases = fila.leases("q");
+    const { value: lease } = await leases.next();
+    assert.ok(lease);
+    broker.tellLost(lease.id, new Uint8Array(8));
+    await lease.extend();
+    assert.equal(lease.signal.aborted, false);
+    await lease.ack();
+    await leases.return();
+  }));

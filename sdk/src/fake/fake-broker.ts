@@ -94,6 +94,13 @@ export class FakeBroker {
     this.changed();
   }
 
+  /** Tells the holder that it lost a lease of that token, whether it has that one or not. */
+  tellLost(id: string, token: Uint8Array): void {
+    for (const stored of this.#all()) {
+      if (stored.id === id) stored.lease?.stream?.push({ lost: [{ messageId: id, leaseToken: token, reason: "X" }] });
+    }
+  }
+
   changed(): void {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
@@ -247,12 +254,15 @@ export class LeaseSession {
     try {
       for (;;) {
         if (this.#failure !== undefined) throw this.#failure.thrown;
-        yield* this.#out.splice(0);
         const messages = this.#queue === "" ? [] : this.#broker.lease(this.#queue, this.#credit, this);
         this.#credit -= messages.length;
-        if (messages.length > 0) yield { messages };
-        else if (this.#over) return;
-        else if (this.#out.length === 0) await this.#broker.arrival();
+        const out = this.#out.splice(0);
+        // As the real broker: what a turn leases goes out with the answers of that turn.
+        if (messages.length > 0) out.push({ ...out.pop(), messages });
+        yield* out;
+        if (out.length > 0) continue;
+        if (this.#over) return;
+        await this.#broker.arrival();
       }
     } finally {
       this.#broker.abandon(this);

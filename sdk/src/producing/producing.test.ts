@@ -34,6 +34,18 @@ test("what is called while frames are under way shares the next ones", () =>
     assert.equal(broker.streamsOpened, 1);
   }));
 
+test("calls of one tick share a frame also while another one is under way", () =>
+  withBroker(async (fila, broker) => {
+    const gate = Promise.withResolvers<undefined>();
+    broker.gate = gate.promise;
+    const first = fila.enqueue("q", "first");
+    await broker.until(() => broker.frames.length === 1);
+    const rest = Array.from({ length: 50 }, (_, i) => fila.enqueue("q", `m${i}`));
+    gate.resolve(undefined);
+    await Promise.all([first, ...rest]);
+    assert.deepEqual(broker.frames, [1, 50]);
+  }));
+
 test("one refused message harms no other of its frame, and the stream lives on", () =>
   withBroker(async (fila, broker) => {
     const results = await Promise.allSettled([
