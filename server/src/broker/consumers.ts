@@ -64,10 +64,11 @@ export class Consumers {
     for (const listener of [...this.#listeners.values()]) listener.sink.draining();
   }
 
-  tell(effect: Extract<Effect, { type: "opened" | "lost" | "ended" }>): void {
+  tell(effect: Extract<Effect, { type: "opened" | "idle" | "lost" | "ended" }>): void {
     const listener = this.#listeners.get(effect.consumer);
     if (listener === undefined) return;
     if (effect.type === "opened") listener.sink.opened(effect.visibilityMs, effect.adopted);
+    else if (effect.type === "idle") listener.sink.idle?.();
     else if (effect.type === "lost") listener.sink.lost(effect.leases);
     else this.end(effect.consumer, effect.failure);
   }

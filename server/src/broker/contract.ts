@@ -17,6 +17,8 @@ export interface AdoptedLease extends LostLease {
 /** What the broker tells a consumer session. */
 export interface ConsumerSink {
   opened(visibilityMs: number, adopted: readonly AdoptedLease[]): void;
+  /** Polls only: nothing can be leased at this moment. The poll goes on waiting. */
+  idle?(): void;
   /** In the order of their ordinals. Bodies may be views into shared buffers: copy what must outlive the call. */
   deliver(deliveries: readonly LoadedDelivery[]): void;
   lost(leases: readonly LostLease[]): void;

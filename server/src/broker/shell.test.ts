@@ -297,6 +297,20 @@ test("producers are refused when too much waits for the disk", async () => {
   for (const outcomes of await Promise.all(waiting)) assert.ok(Array.isArray(outcomes));
 });
 
+test("a poll learns in the turn that opens it that there is nothing", async () => {
+  const { broker } = await rig();
+  const empty = new Listener();
+  consume(broker, empty, 10, "", "poll");
+  await empty.until((told) => told.isIdle);
+  await enqueue(broker, item("a"));
+  await empty.until((told) => told.deliveries.length === 1);
+  await enqueue(broker, item("b"));
+  const served = new Listener();
+  consume(broker, served, 10, "", "poll");
+  await served.until((told) => told.deliveries.length === 1);
+  assert.equal(served.isIdle, false);
+});
+
 test("an idle broker holds no timer", async () => {
   const { broker, clock } = await rig();
   await enqueue(broker, item("a"));

@@ -270,7 +270,12 @@ export class Shell implements Broker {
       if (effect.type === "deliver") {
         this.#consumers.deliver(effect.consumer, loads[load] as Load, this.#life.loader);
         load += 1;
-      } else if (effect.type === "opened" || effect.type === "lost" || effect.type === "ended") {
+      } else if (
+        effect.type === "opened" ||
+        effect.type === "idle" ||
+        effect.type === "lost" ||
+        effect.type === "ended"
+      ) {
         this.#consumers.tell(effect);
       } else this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
     }

@@ -33,6 +33,8 @@ export class Core {
   readonly orphans = new Orphans();
   /** Nothing is leased any more. */
   draining = false;
+  /** Polls that were opened and are neither served nor known to find nothing. */
+  #undecided: Consumer[] = [];
   readonly #limits: CoreLimits;
   readonly #entropy: Entropy;
   #turn: Turn | undefined;
@@ -145,6 +147,7 @@ export class Core {
     const orphaned = expire && this.orphans.giveUp(this, turn);
     const dropping = this.state.dying.length > 0;
     const scheduling = !this.draining && deliver(this.state, turn);
+    this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
     return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || dropping || scheduling };
@@ -236,6 +239,15 @@ export class Core {
     const adopted = this.orphans.adopt(this, turn, consumer);
     turn.effects.push({ type: "opened", consumer: consumer.id, visibilityMs, adopted });
     this.state.maybeAvailable(consumer);
+    if (kind === "poll") this.#undecided.push(consumer);
+  }
+
+  /** A poll stays undecided while its queue waits for a turn with budget left. */
+  #isUndecided(turn: Turn, poll: Consumer): boolean {
+    if (poll.closed || poll.nextOrdinal > 1) return false;
+    if (poll.queue.scheduled) return true;
+    turn.effects.push({ type: "idle", consumer: poll.id });
+    return false;
   }
 
   #createQueue(turn: Turn, name: string, visibilityMs: number): Failure | undefined {

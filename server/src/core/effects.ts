@@ -80,6 +80,8 @@ export type Effect =
       /** Leases of the same session from before a restart, now held by this consumer. */
       readonly adopted: readonly { readonly id: string; readonly token: LeaseToken; readonly leaseExpiresAt: number }[];
     }
+  /** A poll that nothing can be leased for at this moment; it goes on waiting. */
+  | { readonly type: "idle"; readonly consumer: ConsumerId }
   | { readonly type: "deliver"; readonly consumer: ConsumerId; readonly deliveries: readonly Delivery[] }
   | { readonly type: "lost"; readonly consumer: ConsumerId; readonly leases: readonly LostLease[] }
   /** The consumer is gone from the core: refused at its opening, or its queue was deleted. */

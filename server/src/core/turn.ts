@@ -61,6 +61,8 @@ export class Turn {
     for (const consumer of this.served) {
       this.effects.push({ type: "deliver", consumer: consumer.id, deliveries: consumer.deliveries });
       consumer.deliveries = [];
+      // A poll answers once, with what this turn brought.
+      if (consumer.holder.kind === "poll") consumer.credit = 0;
     }
   }
 }

@@ -3,11 +3,8 @@ import type { OpenConsumer } from "../core/commands.ts";
 import { failure } from "../core/errors.ts";
 import type { Failure } from "../core/errors.ts";
 
-/**
- * How long a poll that would not wait does wait once it is opened. What can be leased is leased by then, but its bytes may
- * come from the disk; an empty answer would give it back, and the next poll would find it no nearer.
- */
-const readGraceMs = 20;
+/** A poll that would not wait waits this long at most for bytes that must be read from the disk. */
+const longestReadMs = 1_000;
 
 /** Where a PollSession answers: exactly one of the two, once. */
 export interface PollAnswer {
@@ -43,8 +40,12 @@ export class PollSession implements ConsumerSink {
 
   opened(): void {
     if (this.#waitMs === 0 && this.#state === "waiting") {
-      this.#timer = setTimeout(() => this.#empty(), readGraceMs);
+      this.#timer = setTimeout(() => this.#empty(), longestReadMs);
     }
+  }
+
+  idle(): void {
+    if (this.#waitMs === 0) this.#empty();
   }
 
   deliver(deliveries: readonly LoadedDelivery[]): void {

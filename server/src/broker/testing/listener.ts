@@ -8,6 +8,7 @@ export class Listener implements ConsumerSink {
   readonly lostLeases: LostLease[] = [];
   adopted = 0;
   isOpen = false;
+  isIdle = false;
   isDraining = false;
   failure: Failure | undefined;
   #waiters: (() => void)[] = [];
@@ -20,6 +21,10 @@ export class Listener implements ConsumerSink {
   opened(_visibilityMs: number, adopted: readonly unknown[]): void {
     this.isOpen = true;
     this.adopted = adopted.length;
+    this.#told();
+  }
+  idle(): void {
+    this.isIdle = true;
     this.#told();
   }
   deliver(deliveries: readonly LoadedDelivery[]): void {

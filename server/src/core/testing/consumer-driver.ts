@@ -13,6 +13,8 @@ export class ConsumerDriver {
   readonly lost: LostLease[] = [];
   opened: Extract<Effect, { type: "opened" }> | undefined;
   ended: Failure | undefined;
+  /** A poll was told that there is nothing for it now. */
+  idle = false;
   /** Whether each delivery is written to the transport as it comes. */
   writes = true;
   readonly #driver: CoreDriver;

@@ -200,6 +200,9 @@ export class CoreDriver {
       case "lost":
         this.#consumerOf(effect.consumer).lost.push(...effect.leases);
         return;
+      case "idle":
+        this.#consumerOf(effect.consumer).idle = true;
+        return;
       case "ended":
         this.#consumerOf(effect.consumer).ended = effect.failure;
         return;
