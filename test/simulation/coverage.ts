@@ -1,0 +1,89 @@
+// What happened how often. A run in which nothing happens proves nothing, so the figures are asserted.
+export interface Coverage {
+  steps: number;
+  turns: number;
+  commits: number;
+  checkpoints: number;
+  enqueued: number;
+  deliveries: number;
+  redeliveries: number;
+  acks: number;
+  nacks: number;
+  releases: number;
+  extensions: number;
+  /** A settled token was sent once more and answered OK. */
+  repeats: number;
+  leaseLost: number;
+  expiries: number;
+  adopted: number;
+  /** A token from before a crash that settled after it. */
+  acksOverRestart: number;
+  quarantined: number;
+  queuesDeleted: number;
+  crashes: number;
+  crashesBeforeCommit: number;
+  crashesBetweenShards: number;
+  crashesBeforeEffects: number;
+  rejectedCommits: number;
+  rejectedButThere: number;
+}
+
+export function noCoverage(): Coverage {
+  return {
+    steps: 0,
+    turns: 0,
+    commits: 0,
+    checkpoints: 0,
+    enqueued: 0,
+    deliveries: 0,
+    redeliveries: 0,
+    acks: 0,
+    nacks: 0,
+    releases: 0,
+    extensions: 0,
+    repeats: 0,
+    leaseLost: 0,
+    expiries: 0,
+    adopted: 0,
+    acksOverRestart: 0,
+    quarantined: 0,
+    queuesDeleted: 0,
+    crashes: 0,
+    crashesBeforeCommit: 0,
+    crashesBetweenShards: 0,
+    crashesBeforeEffects: 0,
+    rejectedCommits: 0,
+    rejectedButThere: 0,
+  };
+}
+
+export function addCoverage(sum: Coverage, part: Coverage): void {
+  for (const name of Object.keys(sum) as (keyof Coverage)[]) sum[name] += part[name];
+}
+
+/** What is too rare, over all seeds of a run; each seed has had a crash of its own already. */
+export function shortfalls(sum: Coverage, seeds: number): string[] {
+  const least: Partial<Record<keyof Coverage, number>> = {
+    acks: sum.steps / 100,
+    expiries: sum.steps / 100,
+    redeliveries: sum.steps / 100,
+    nacks: sum.steps / 1_000,
+    releases: sum.steps / 1_000,
+    extensions: sum.steps / 1_000,
+    repeats: sum.steps / 10_000,
+    leaseLost: sum.steps / 1_000,
+    checkpoints: seeds,
+    adopted: seeds / 10,
+    acksOverRestart: seeds / 10,
+    quarantined: seeds / 10,
+    queuesDeleted: seeds / 10,
+    crashesBeforeCommit: seeds / 10,
+    crashesBetweenShards: seeds / 100,
+    crashesBeforeEffects: seeds / 10,
+    rejectedCommits: seeds / 10,
+    rejectedButThere: seeds / 20,
+  };
+  return (Object.entries(least) as [keyof Coverage, number][])
+    .filter(([name, wanted]) => sum[name] < Math.floor(wanted))
+    .map(([name, wanted]) => `${name}: ${sum[name]}, at least ${Math.floor(wanted)} wanted`);
+}

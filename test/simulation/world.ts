@@ -1,0 +1,218 @@
+// One seed: a broker on a disk, producers and workers around it, and everything that can go wrong. The world decides what
+// happens and when; the model and the clients decide whether it was right.
+import type { Command } from "../../server/src/core/commands.ts";
+import type { Now } from "../../server/src/core/turn.ts";
+import { Actions } from "./actions.ts";
+import { BrokerProcess, type TurnUnderWay } from "./broker-process.ts";
+import { Clients } from "./clients.ts";
+import { compare } from "./compare.ts";
+import { type Coverage, noCoverage } from "./coverage.ts";
+import { SimulatedDisk } from "./disk.ts";
+import { expect } from "./failure.ts";
+import { checkLeftovers } from "./leftovers.ts";
+import { applyCatalog, applyTurn } from "./model-turn.ts";
+import { Model } from "./model.ts";
+import { Random } from "./random.ts";
+import { Release } from "./release.ts";
+import { Trace } from "./trace.ts";
+
+/** Turns between two comparisons of the whole state. */
+const turnsPerComparison = 150;
+
+export class World {
+  readonly random: Random;
+  readonly trace = new Trace();
+  readonly coverage: Coverage = noCoverage();
+  readonly model = new Model();
+  readonly clients = new Clients();
+  readonly mailbox: Command[] = [];
+  /** How often the broker has started. */
+  life = 1;
+  mono = 1_000;
+  wall = 1_750_000_000_000;
+  /** Faults happen; false while the world drains. */
+  hostile = true;
+  readonly #disk = new SimulatedDisk();
+  readonly #actions: Actions;
+  readonly #release: Release;
+  #broker: BrokerProcess;
+  #underWay: TurnUnderWay | undefined;
+  #more = false;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+    this.#broker = new BrokerProcess(this.#disk, this.random, this);
+    this.#actions = new Actions(this);
+    this.#release = new Release(this);
+  }
+
+  run(steps: number): void {
+    // At least one, and not among the first or last things that happen.
+    const certainCrash = this.random.between(Math.floor(steps / 5), Math.floor((steps * 4) / 5));
+    for (let step = 0; step < steps; step += 1) {
+      this.coverage.steps += 1;
+      this.#actions.act();
+      if (step === certainCrash || this.random.oneIn(1_500)) this.#crash();
+      else this.#proceed();
+    }
+    this.#drain();
+    this.trace.add(this.coverage.deliveries);
+  }
+
+  /** The broker goes on at its own pace: a commit takes as long as it takes, and commands wait meanwhile. */
+  #proceed(): void {
+    if (this.#underWay !== undefined) {
+      // The moment between the commits of two shards is rare, so it gets more than its share of crashes.
+      const { system, data } = this.#underWay;
+      if (system.length > 0 && data.length > 0 && this.random.oneIn(8)) this.#crash(1);
+      else if (this.random.below(10) < 6) this.#commit(this.#underWay);
+    } else if (this.random.below(10) < 5) this.#turn();
+  }
+
+  /** Takes a turn when there is anything to do; false: there was not. */
+  #turn(): boolean {
+    if (this.mailbox.length === 0 && !this.#more && !this.#broker.due(this.mono)) return false;
+    // Now and then the shell lets leases stand for a turn, after a stall.
+    const expire = !this.random.oneIn(20);
+    const now: Now = { mono: this.mono, wall: this.wall };
+    const turn = this.#broker.turn(this.mailbox.splice(0), now, expire);
+    this.coverage.turns += 1;
+    this.#underWay = turn;
+    if (turn.system.length === 0 && turn.data.length === 0) this.#commit(turn);
+    return true;
+  }
+
+  #commit(turn: TurnUnderWay): void {
+    const { system, data } = turn;
+    const rejected = this.hostile && system.length + data.length > 0 && this.random.oneIn(250);
+    if (rejected) {
+      this.#reject(turn);
+      return;
+    }
+    this.#broker.commitSystem(turn);
+    this.#broker.commitData(turn);
+    this.#durable(turn);
+    this.#underWay = undefined;
+    this.#more = turn.more || (!turn.expire && this.#broker.due(this.mono));
+    this.#release.release(turn, this.#broker.bodies(turn));
+    this.#broker.afterRelease();
+  }
+
+  #durable(turn: TurnUnderWay): void {
+    const { coverage, trace, model } = this;
+    if (turn.data.length > 0) coverage.commits += 1;
+    trace.add(turn.now.mono);
+    for (const op of turn.data) {
+      if (!("put" in op)) continue;
+      trace.add(op.value.byteLength);
+      // Format version and the checksum of the record.
+      for (let at = 0; at < 5; at += 1) trace.add(op.value[at] as number);
+    }
+    applyTurn(model, turn, coverage);
+    if (coverage.turns % turnsPerComparison === 0) compare(model, this.#broker.engine.core, false);
+  }
+
+  /** The store refuses a write; whether it is there nevertheless, nobody knows until the store is opened again. */
+  #reject(turn: TurnUnderWay): void {
+    this.coverage.rejectedCommits += 1;
+    const there = this.random.oneIn(2);
+    if (turn.system.length > 0 && (turn.data.length === 0 || this.random.oneIn(2))) {
+      if (there) {
+        this.#broker.commitSystem(turn);
+        applyCatalog(this.model, turn);
+      }
+    } else {
+      this.#broker.commitSystem(turn);
+      if (there) this.#finishCommit(turn);
+      else applyCatalog(this.model, turn);
+    }
+    if (there) this.coverage.rejectedButThere += 1;
+    this.#recover();
+  }
+
+  #finishCommit(turn: TurnUnderWay): void {
+    this.#broker.commitData(turn);
+    this.#durable(turn);
+  }
+
+  /** kill -9. @param point of the turn under way: before its commit, between its two shards, before its effects */
+  #crash(point = this.random.below(3)): void {
+    const { coverage, random } = this;
+    coverage.crashes += 1;
+    const turn = this.#underWay;
+    if (turn !== undefined) {
+      if (point === 0) coverage.crashesBeforeCommit += 1;
+      else this.#broker.commitSystem(turn);
+      if (point === 1) {
+        if (turn.system.length > 0 && turn.data.length > 0) coverage.crashesBetweenShards += 1;
+        applyCatalog(this.model, turn);
+      }
+      if (point === 2) {
+        coverage.crashesBeforeEffects += 1;
+        this.#finishCommit(turn);
+      }
+    }
+    // A new process has a monotonic clock of its own; the wall clock may be anything.
+    this.mono = random.below(1_000_000);
+    this.wall += random.oneIn(20) ? random.between(-3_600_000, 3_600_000) : random.between(5, 20_000);
+    this.#recover();
+  }
+
+  #recover(): void {
+    this.life += 1;
+    this.coverage.checkpoints += this.#broker.checkpoints;
+    // Whether these were carried out nobody will ever be told.
+    for (const command of [...(this.#underWay?.commands ?? []), ...this.mailbox]) {
+      if (command.type === "delete-queue") this.clients.queueDeleted(command.name);
+    }
+    this.mailbox.length = 0;
+    this.#underWay = undefined;
+    this.#more = false;
+    this.clients.disconnected();
+    this.#broker = new BrokerProcess(this.#disk, this.random, this);
+    this.model.restart(this);
+    compare(this.model, this.#broker.engine.core, true);
+  }
+
+  /** Runs until there is nothing more to do now. */
+  settle(): void {
+    for (let turns = 0; ; turns += 1) {
+      expect(turns < 10_000, () => "there is always more to do");
+      if (this.#underWay !== undefined) this.#commit(this.#underWay);
+      else if (!this.#turn()) return;
+    }
+  }
+
+  /** Without faults everything that is not acked gets delivered, acked, and is gone. */
+  #drain(): void {
+    this.hostile = false;
+    this.settle();
+    const { core } = this.#broker.engine;
+    // Also what was leased from queues that are gone since.
+    for (let rounds = 0; this.#actions.anythingLeft() || core.nextDeadline < Infinity; rounds += 1) {
+      expect(rounds < 200, () => `${this.model.depth} messages are stuck`);
+      this.#actions.drainOnce();
+      this.mono += 1_000;
+      this.wall += 1_000;
+      this.settle();
+    }
+    this.coverage.checkpoints += this.#broker.checkpoints;
+    this.#actions.checkNothingLost();
+    compare(this.model, core, true);
+    this.#checkpointTwice();
+    checkLeftovers(this.model, this.#disk);
+  }
+
+  /** The second one writes down what the slices of the first one have changed. */
+  #checkpointTwice(): void {
+    const { checkpoint } = this.#broker.engine;
+    for (let times = 0; times < 2; times += 1) {
+      if (!checkpoint.active) checkpoint.begin();
+      for (let turns = 0; checkpoint.active; turns += 1) {
+        expect(turns < 1_000, () => "a checkpoint does not end");
+        this.#broker.afterRelease();
+        this.settle();
+      }
+    }
+  }
+}
