@@ -27,7 +27,7 @@ export async function runCommandLine(argv: string[], mainUrl: string): Promise<v
         : never,
       ignoreManifest: fromSource,
     });
-    await run(argv, config);
+    await run(commandFirst(argv), config);
   } catch (error) {
     if (isExit(error)) {
       process.exitCode = error.oclif.exit;
@@ -39,6 +39,19 @@ export async function runCommandLine(argv: string[], mainUrl: string): Promise<v
     else process.stderr.write(`fila: ${report.message}\n`);
   }
 }
+
+/** Operators of this protocol write `fila --addr HOST:PORT queue list`: flags before the command move behind it. */
+function commandFirst(argv: readonly string[]): string[] {
+  let at = 0;
+  while (at < argv.length && leadingFlags.test(argv[at] ?? "")) at += argv[at] === "--addr" ? 2 : 1;
+  if (at === 0 || at >= argv.length) return [...argv];
+  const rest = argv.slice(at);
+  const end = rest.indexOf("--");
+  const behind = end < 0 ? rest.length : end;
+  return [...rest.slice(0, behind), ...argv.slice(0, at), ...rest.slice(behind)];
+}
+
+const leadingFlags = /^(--addr(=.*)?|--json)$/;
 
 interface PackageJson {
   oclif: Record<string, unknown>;

@@ -58,6 +58,8 @@ test("queues: the texts that scripts look for", async () => {
   const inspected = await fila(["queue", "inspect", "texts"]);
   assert.match(inspected.stdout, /^Queue: texts\nDepth: 0\n/);
   assert.match((await fila(["queue", "list"])).stdout, /^texts +0 +0 +0$/m);
+  const flagsFirst = await fila(["--addr", addr, "--json", "queue", "list"]);
+  assert.equal((JSON.parse(flagsFirst.stdout.split("\n")[0] ?? "") as { name: string }).name, "texts");
   assert.deepEqual(JSON.parse((await fila(["queue", "list", "--json"])).stdout.split("\n")[0] ?? ""), {
     name: "texts",
     depth: 0,

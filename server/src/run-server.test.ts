@@ -130,6 +130,15 @@ describe("the server process", () => {
     assert.match(server.output(), /listen_addr = "127\.0\.0\.1:0" +# environment FILA_SERVER_LISTEN_ADDR/);
   });
 
+  it("reads the file that it is told to, which must be there", async (t) => {
+    const missing = run(t, { args: ["--config", "other.toml"] });
+    assert.equal(await missing.ended, 1);
+    assert.match(missing.errors(), /other\.toml: there is no such file/);
+    const server = run(t, { args: ["--config", "fila.toml", "--print-config"], toml: "[limits]\nmax_queues = 8\n" });
+    assert.equal(await server.ended, 0);
+    assert.match(server.output(), /max_queues = 8 +# fila\.toml:2/);
+  });
+
   it("warns once of keys without effect", async (t) => {
     const server = run(t, { toml: "[scheduler]\nquantum = 1\n" });
     await server.says(/Enqueue/);
@@ -199,7 +208,7 @@ describe("the server process refuses to start, in one line,", () => {
   });
 
   it("when it gets an argument that it does not know", async (t) => {
-    assert.match(await refusal(t, { args: ["--port"] }), /unknown argument "--port"/);
+    assert.match(await refusal(t, { args: ["--port"] }), /nknown option '--port'; try --help/);
   });
 });
 

@@ -1,4 +1,5 @@
 // The life of the server process: start, say where, stop on a signal.
+import { parseArgs } from "node:util";
 import { compose } from "./compose.ts";
 import type { RunningServer } from "./compose.ts";
 import { ConfigError } from "./config/config-file.ts";
@@ -13,11 +14,12 @@ import type { Log } from "./telemetry/log.ts";
 /** When stopping takes so much longer than the drain deadline, something hangs. */
 const STOP_MARGIN_MS = 10_000;
 
-const usage = `Usage: fila-server [--print-config]
+const usage = `Usage: fila-server [--config FILE] [--print-config]
 
 Runs the broker. It needs no flags: settings come from fila.toml in the working directory, else from
 /etc/fila/fila.toml, and from the environment (FILA_SECTION_KEY; FILA_DATA_DIR). See docs/configuration.md.
 
+  --config FILE   read this file, which must exist, and no other
   --print-config  show every setting with its value and where it came from, and end
   --help          show this text, and end
 `;
@@ -27,9 +29,8 @@ export async function runServer(args: readonly string[]): Promise<void> {
   // Whoever reads our output may stop doing so at any time, which is no reason to stop serving.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
-  const unknown = args.find((arg) => arg !== "--print-config" && arg !== "--help");
-  if (unknown !== undefined) fail(`unknown argument ${JSON.stringify(unknown)}; try --help`);
-  if (args.includes("--help")) {
+  const options = readArguments(args);
+  if (options.help) {
     process.stdout.write(usage);
     return;
   }
@@ -41,8 +42,9 @@ export async function runServer(args: readonly string[]): Promise<void> {
   process.on("uncaughtException", dieOf);
   process.on("unhandledRejection", dieOf);
   try {
-    const loaded = loadConfig({ cwd: process.cwd(), env: process.env });
-    if (args.includes("--print-config")) {
+    const { file } = options;
+    const loaded = loadConfig({ cwd: process.cwd(), env: process.env, ...(file === undefined ? {} : { file }) });
+    if (options.printConfig) {
       process.stdout.write(printConfig(loaded));
       return;
     }
@@ -51,6 +53,18 @@ export async function runServer(args: readonly string[]): Promise<void> {
   } catch (error) {
     if (error instanceof StartError || error instanceof ConfigError) fail(error.message);
     throw error;
+  }
+}
+
+function readArguments(args: readonly string[]): { help: boolean; printConfig: boolean; file: string | undefined } {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { help: { type: "boolean" }, "print-config": { type: "boolean" }, config: { type: "string" } },
+    });
+    return { help: values.help ?? false, printConfig: values["print-config"] ?? false, file: values.config };
+  } catch (error) {
+    fail(`${error instanceof Error ? error.message.split(". ")[0] : String(error)}; try --help`);
   }
 }
 

@@ -17,6 +17,7 @@ export default class Server extends Command {
   static override flags = {
     data: Flags.string({ description: "Directory of the store (FILA_DATA_DIR)." }),
     listen: Flags.string({ description: "Address and port that serve every protocol (FILA_SERVER_LISTEN_ADDR)." }),
+    config: Flags.string({ description: "Read this file instead of fila.toml." }),
     "print-config": Flags.boolean({
       description: "Show every setting with its value and where it came from, and end.",
       default: false,
@@ -29,6 +30,7 @@ export default class Server extends Command {
     if (flags.data !== undefined) process.env["FILA_DATA_DIR"] = flags.data;
     if (flags.listen !== undefined) process.env["FILA_SERVER_LISTEN_ADDR"] = flags.listen;
     const { runServer } = await import("@fila/server");
-    await runServer(flags["print-config"] ? ["--print-config"] : []);
+    const args = flags["print-config"] ? ["--print-config"] : [];
+    await runServer(flags.config === undefined ? args : [...args, "--config", flags.config]);
   }
 }

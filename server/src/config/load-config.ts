@@ -30,6 +30,8 @@ export interface LoadedConfig {
 export interface ConfigSources {
   readonly cwd: string;
   readonly env: Environment;
+  /** The file to read instead of all others; it must be there. Relative to the working directory. */
+  readonly file?: string;
   /** The file that is read where the working directory has none. Set by tests. */
   readonly systemFile?: string;
 }
@@ -78,6 +80,17 @@ interface Entry {
 }
 
 function readConfigFile(sources: ConfigSources): ConfigFile | undefined {
+  if (sources.file !== undefined) {
+    try {
+      return new ConfigFile(sources.file, readFileSync(path.resolve(sources.cwd, sources.file), "utf8"));
+    } catch (error) {
+      if (error instanceof ConfigError) throw error;
+      const code = (error as NodeJS.ErrnoException).code ?? "";
+      throw new ConfigError(
+        `${sources.file}: ${code === "ENOENT" ? "there is no such file" : `cannot be read (${code})`}`,
+      );
+    }
+  }
   for (const [shown, file] of [
     ["fila.toml", path.join(sources.cwd, "fila.toml")],
     [sources.systemFile ?? "/etc/fila/fila.toml", sources.systemFile ?? "/etc/fila/fila.toml"],
