@@ -65,7 +65,7 @@ function row(figure: Figure): string[] {
     pairs.ratio.toFixed(3),
     pairs.spread.toFixed(2),
     goal,
-    pairs.void ? "void" : verdictOf(figure),
+    verdictOf(figure),
   ];
 }
 

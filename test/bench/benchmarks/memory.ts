@@ -37,7 +37,7 @@ async function fill(dataDir: string, messages: number): Promise<Filled> {
       target: { url, queue, keys: 0 },
       client: "bytes",
       frameSize: 100,
-      framesUnderWay: 8,
+      framesUnderWay: 16,
       until: { messages },
     } satisfies StreamEnqueueTask);
     const { depth } = await onAdmin(url, (admin) => admin.stats(queue));

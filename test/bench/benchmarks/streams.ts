@@ -12,7 +12,7 @@ const streamEnqueueLoad = new URL("../load/stream-enqueue-load.ts", import.meta.
 const lifecycleLoad = new URL("../load/lifecycle-load.ts", import.meta.url);
 
 const frameSize = 100;
-const framesUnderWay = 8;
+const framesUnderWay = 16;
 /** What the worker may hold. */
 const credit = 1000;
 
@@ -77,7 +77,7 @@ export const streamEnqueue: Benchmark = {
       peer: rawSide(bench),
       fila: clientNames.map((client) => ({
         name: client,
-        what: `StreamEnqueue, frames of 100, ${clients[client]}; fsync on every commit`,
+        what: `StreamEnqueue, frames of 100, 16 under way, ${clients[client]}; fsync on every commit`,
         ...(client === "bytes" && { target: { kind: "at least", value: 0.55 } as const }),
         run: async () => measured(await runStreamEnqueue(bench, { name: `stream-enqueue-${client}`, client, keys: 0 })),
       })),
