@@ -48,6 +48,13 @@ export class WorkerStream {
     this.#sent?.();
   }
 
+  /** Lets `until` look at its condition although no answer came. */
+  lookAgain(): void {
+    const told = this.#received;
+    this.#received = Promise.withResolvers();
+    told.resolve(undefined);
+  }
+
   /** Resolves when the condition holds; it is looked at after each answer. Rejects when the stream ends before. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) {
@@ -114,8 +121,6 @@ export class WorkerStream {
     this.lost.push(...lost);
     for (const results of settled) this.#results.set(Number(results.settlementFrame), results);
     if (draining) this.draining = true;
-    const told = this.#received;
-    this.#received = Promise.withResolvers();
-    told.resolve(undefined);
+    this.lookAgain();
   }
 }
