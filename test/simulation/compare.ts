@@ -23,6 +23,7 @@ function compareQueue(expected: ModelQueue, core: Core): void {
   const queue = core.state.queuesByName.get(expected.name);
   expect(queue?.number === expected.number, () => `queue ${expected.name} is not there`);
   expect(queue.visibilityMs === expected.visibilityMs, () => `queue ${expected.name} has another visibility timeout`);
+  for (const message of expected.messages.values()) compareMessage(message, core);
   expect(
     queue.nextSequence === expected.nextSequence,
     () => `queue ${expected.name}: next ${queue.nextSequence}, not ${expected.nextSequence}`,
@@ -33,7 +34,6 @@ function compareQueue(expected: ModelQueue, core: Core): void {
     const same = found?.weight === key.weight && found.weighed === key.weighed && found.ready === key.ready.length;
     expect(same, () => `key ${key.name} of queue ${expected.name}: weight ${found?.weight}, not ${key.weight}`);
   }
-  for (const message of expected.messages.values()) compareMessage(message, core);
 }
 
 function compareMessage(message: ModelMessage, core: Core): void {
