@@ -15,10 +15,19 @@ import type { SimulatedDisk } from "./disk.ts";
 import { fail } from "./failure.ts";
 import type { Random } from "./random.ts";
 
-/** Small, so that every limit is met often. */
-const limits = { maxQueues: 4, leasesPerTurn: 20, slicePerTurn: 12 };
-const checkpointOptions = { journalBytes: 60_000, journalCommits: 90, sliceMessages: 25, sliceBytes: 4_096 };
-const cacheBytes = 4_096;
+/** Small, so that every limit is met often; and other ones with every start, as an operator may set them. */
+function drawSettings(random: Random) {
+  return {
+    limits: { maxQueues: 4, leasesPerTurn: random.between(1, 40), slicePerTurn: random.between(1, 30) },
+    checkpoint: {
+      journalBytes: random.between(2, 60) * 1_000,
+      journalCommits: random.between(10, 150),
+      sliceMessages: random.between(10, 60),
+      sliceBytes: random.between(1_000, 10_000),
+    },
+  };
+}
+
 /** Enough for 17 leases, so that words run out before the turn's budget at times. */
 const entropyWords = 34;
 
@@ -47,7 +56,7 @@ export class BrokerProcess {
   readonly engine: Engine;
   readonly #disk: SimulatedDisk;
   readonly #random: Random;
-  readonly #cache = new PayloadCache(cacheBytes);
+  readonly #cache: PayloadCache;
   readonly #entropy: Entropy = { words: new Uint32Array(entropyWords), left: 0 };
   #mutations: readonly Mutation[] = [];
   /** What the next slice of a checkpoint needs; the real reads take a while, in which other turns run. */
@@ -60,14 +69,9 @@ export class BrokerProcess {
   constructor(disk: SimulatedDisk, random: Random, now: Now) {
     this.#disk = disk;
     this.#random = random;
-    const salt = random.below(1_024);
-    const start = new EngineStart({
-      salt,
-      entropy: this.#entropy,
-      limits,
-      checkpoint: checkpointOptions,
-      cache: this.#cache,
-    });
+    this.#cache = new PayloadCache(random.oneIn(3) ? 0 : random.below(8_192));
+    const options = { ...drawSettings(random), salt: random.below(1_024), entropy: this.#entropy, cache: this.#cache };
+    const start = new EngineStart(options);
     disk.scan(recoveryRange, (key, value) => start.add(key, value));
     this.engine = start.finish(now);
     if (this.engine.damage.length > 0) fail(`recovery left something out: ${this.engine.damage.join("; ")}`);

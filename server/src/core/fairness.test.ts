@@ -129,13 +129,13 @@ describe("shares", () => {
   test("a delivery takes the same steps of the ring with 10 and with 100,000 keys", () => {
     const steps = (count: number): number => {
       const driver = new CoreDriver();
-      driver.enqueueItems(Array.from({ length: 200_000 }, (_, at) => item(`k${at % count}`)));
+      driver.enqueueItems(Array.from({ length: Math.max(count, 20_000) }, (_, at) => item(`k${at % count}`)));
       const { ring } = driver.core.state.queuesByNumber.get(1)!;
       ring.operations = 0;
       const consumer = driver.open();
-      for (let left = 50_000; left > 0; left -= 1_000) consumer.pull(1_000);
-      assert.equal(consumer.received.length, 50_000);
-      return ring.operations / 50_000;
+      for (let left = 20_000; left > 0; left -= 1_000) consumer.pull(1_000);
+      assert.equal(consumer.received.length, 20_000);
+      return ring.operations / 20_000;
     };
     const few = steps(10);
     assert.ok(steps(100_000) <= few && few < 5);
@@ -201,7 +201,7 @@ describe("who comes late, who comes and goes", () => {
     );
   });
 
-  test("a million keys that came and went leave nothing behind", () => {
+  test("keys that came and went leave nothing behind", () => {
     const driver = new CoreDriver();
     const consumer = driver.open();
     for (let at = 0; at < 20_000; at += 1_000) {
