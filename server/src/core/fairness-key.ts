@@ -18,8 +18,10 @@ export class FairnessKey extends RingKey {
   plain: Lane | undefined;
   /** The others, by their throttle keys. */
   throttled: Map<string, Lane> | undefined;
-  /** Lanes with ready messages, a binary heap by the place of their heads. */
-  readonly #heap: Lane[] = [];
+  /** The lane with ready messages, as long as there has never been more than one. */
+  #single: Lane | undefined;
+  /** From then on, lanes with ready messages: a binary heap by the place of their heads. */
+  #heap: Lane[] | undefined;
 
   constructor(queue: Queue, name: string) {
     super();
@@ -29,12 +31,12 @@ export class FairnessKey extends RingKey {
 
   /** The lane whose head goes next. */
   get first(): Lane | undefined {
-    return this.#heap[0];
+    return this.#heap === undefined ? this.#single : this.#heap[0];
   }
 
   /** Its lanes with ready messages, in the order of the heap. */
   get heap(): readonly Lane[] {
-    return this.#heap;
+    return this.#heap ?? (this.#single === undefined ? [] : [this.#single]);
   }
 
   findLane(throttleKeys: readonly string[]): Lane | undefined {
@@ -58,57 +60,75 @@ export class FairnessKey extends RingKey {
 
   /** The head of the lane is another message now, or the lane has become empty or has its first one. */
   reorder(table: MessageTable, lane: Lane): void {
-    if (lane.head < 0) this.#leave(table, lane);
+    if (this.#heap === undefined) {
+      if (lane.head < 0) {
+        if (this.#single === lane) this.#single = undefined;
+        lane.heapIndex = -1;
+        return;
+      }
+      if (this.#single === undefined || this.#single === lane) {
+        this.#single = lane;
+        lane.heapIndex = 0;
+        return;
+      }
+      this.#heap = [this.#single];
+      this.#single = undefined;
+    }
+    this.#reorderHeap(table, this.#heap, lane);
+  }
+
+  #reorderHeap(table: MessageTable, heap: Lane[], lane: Lane): void {
+    if (lane.head < 0) this.#leave(table, heap, lane);
     else if (lane.heapIndex < 0) {
-      lane.heapIndex = this.#heap.push(lane) - 1;
-      this.#up(table, lane);
-    } else if (this.#heap.length > 1) {
-      this.#up(table, lane);
-      this.#down(table, lane);
+      lane.heapIndex = heap.push(lane) - 1;
+      this.#up(table, heap, lane);
+    } else {
+      this.#up(table, heap, lane);
+      this.#down(table, heap, lane);
     }
   }
 
-  #leave(table: MessageTable, lane: Lane): void {
+  #leave(table: MessageTable, heap: Lane[], lane: Lane): void {
     const index = lane.heapIndex;
     if (index < 0) return;
     lane.heapIndex = -1;
-    const last = this.#heap.pop() as Lane;
+    const last = heap.pop() as Lane;
     if (last === lane) return;
-    this.#heap[index] = last;
+    heap[index] = last;
     last.heapIndex = index;
-    this.#up(table, last);
-    this.#down(table, last);
+    this.#up(table, heap, last);
+    this.#down(table, heap, last);
   }
 
-  #up(table: MessageTable, lane: Lane): void {
+  #up(table: MessageTable, heap: Lane[], lane: Lane): void {
     while (lane.heapIndex > 0) {
-      const parent = this.#heap[(lane.heapIndex - 1) >> 1] as Lane;
+      const parent = heap[(lane.heapIndex - 1) >> 1] as Lane;
       if (!precedes(table, lane.head, parent.head)) return;
-      this.#swap(lane, parent);
+      this.#swap(heap, lane, parent);
     }
   }
 
-  #down(table: MessageTable, lane: Lane): void {
+  #down(table: MessageTable, heap: Lane[], lane: Lane): void {
     for (;;) {
-      const left = this.#heap[lane.heapIndex * 2 + 1];
-      const right = this.#heap[lane.heapIndex * 2 + 2];
+      const left = heap[lane.heapIndex * 2 + 1];
+      const right = heap[lane.heapIndex * 2 + 2];
       if (left === undefined) return;
       const child = right !== undefined && precedes(table, right.head, left.head) ? right : left;
       if (!precedes(table, child.head, lane.head)) return;
-      this.#swap(child, lane);
+      this.#swap(heap, child, lane);
     }
   }
 
-  #swap(a: Lane, b: Lane): void {
+  #swap(heap: Lane[], a: Lane, b: Lane): void {
     const index = a.heapIndex;
     a.heapIndex = b.heapIndex;
     b.heapIndex = index;
-    this.#heap[a.heapIndex] = a;
-    this.#heap[b.heapIndex] = b;
+    heap[a.heapIndex] = a;
+    heap[b.heapIndex] = b;
   }
 }
 
-/** Throttle keys hold no control characters, so the separator is unambiguous. */
+/** With lengths, since a throttle key may hold any character. */
 function laneSignature(throttleKeys: readonly string[]): string {
-  return throttleKeys.join("\u0000");
+  return throttleKeys.map((key) => `${key.length}:${key}`).join();
 }

@@ -22,7 +22,7 @@ function message(number: number): NewMessage {
 
 function add(table: MessageTable, number: number): number {
   const slot = table.allocate();
-  table.fill(slot, number % 1_000, message(number));
+  table.fill(slot, number % 1_000, 7, message(number));
   return slot;
 }
 

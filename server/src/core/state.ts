@@ -41,7 +41,7 @@ export class State {
     this.salt = salt;
     this.index = new MessageIndex({
       sequenceOf: (slot) => this.table.sequence(slot),
-      queueNumberOf: (slot) => this.laneOf(slot).queueNumber,
+      queueNumberOf: (slot) => this.table.queueNumber(slot),
     });
   }
 
@@ -55,8 +55,8 @@ export class State {
   }
 
   idOf(slot: number): string {
-    const { number } = this.laneOf(slot).key.queue;
-    return formatMessageId(this.table.enqueuedAt(slot), number, this.table.sequence(slot), this.salt);
+    const { table } = this;
+    return formatMessageId(table.enqueuedAt(slot), table.queueNumber(slot), table.sequence(slot), this.salt);
   }
 
   addQueue(number: number, name: string, visibilityMs: number): Queue {
@@ -89,7 +89,7 @@ export class State {
   /** A message that is in no list yet: `makeReady` or `addLease` comes next. */
   addMessage(lane: Lane, facts: NewMessage): number {
     const slot = this.table.allocate();
-    this.table.fill(slot, lane.id, facts);
+    this.table.fill(slot, lane.id, lane.queueNumber, facts);
     this.index.add(lane.queueNumber, facts.sequence, slot);
     lane.total += 1;
     lane.key.total += 1;
