@@ -19,6 +19,8 @@ export class Lease {
   /** Monotonic clock. */
   deadline: number;
   heapIndex = -1;
+  /** When it entered the heap, among the others. */
+  serial = 0;
   /** Neighbours in the consumer's list, oldest first. */
   next: Lease | undefined;
   prev: Lease | undefined;
@@ -37,9 +39,14 @@ export class Lease {
   }
 }
 
-/** A binary heap of leases by deadline. */
+/**
+ * A binary heap of leases by deadline; of the same deadline, the one that was granted first comes first. So messages
+ * mostly expire in the order of their lane, and each goes to its very tail: the other way round every one of them would
+ * walk past all that expired before it.
+ */
 export class DeadlineHeap {
   readonly #heap: Lease[] = [];
+  #added = 0;
 
   get size(): number {
     return this.#heap.length;
@@ -51,6 +58,8 @@ export class DeadlineHeap {
   }
 
   add(lease: Lease): void {
+    this.#added += 1;
+    lease.serial = this.#added;
     lease.heapIndex = this.#heap.push(lease) - 1;
     this.#up(lease);
   }
@@ -81,7 +90,7 @@ export class DeadlineHeap {
     while (index > 0) {
       const parentIndex = (index - 1) >> 1;
       const parent = this.#heap[parentIndex] as Lease;
-      if (parent.deadline <= lease.deadline) break;
+      if (!endsBefore(lease, parent)) break;
       this.#heap[index] = parent;
       parent.heapIndex = index;
       index = parentIndex;
@@ -99,11 +108,11 @@ export class DeadlineHeap {
       const right = this.#heap[leftIndex + 1];
       let child = this.#heap[leftIndex] as Lease;
       let childIndex = leftIndex;
-      if (right !== undefined && right.deadline < child.deadline) {
+      if (right !== undefined && endsBefore(right, child)) {
         child = right;
         childIndex = leftIndex + 1;
       }
-      if (child.deadline >= lease.deadline) break;
+      if (!endsBefore(child, lease)) break;
       this.#heap[index] = child;
       child.heapIndex = index;
       index = childIndex;
@@ -111,4 +120,8 @@ export class DeadlineHeap {
     this.#heap[index] = lease;
     lease.heapIndex = index;
   }
+}
+
+function endsBefore(a: Lease, b: Lease): boolean {
+  return a.deadline < b.deadline || (a.deadline === b.deadline && a.serial < b.serial);
 }

@@ -286,6 +286,25 @@ describe("expiry", () => {
     assert.deepEqual(left, [13, 6, 0]);
   });
 
+  test("of thousands of leases of one key at one time does not walk the lane for each", () => {
+    const driver = new CoreDriver();
+    driver.enqueue("k", { count: 20_000 });
+    const consumer = driver.open();
+    for (let left = 10_000; left > 0; left -= 1_000) consumer.pull(1_000);
+    const { table } = driver.core.state;
+    let steps = 0;
+    for (const name of ["next", "prev"] as const) {
+      const plain = table[name].bind(table);
+      table[name] = (slot) => {
+        steps += 1;
+        return plain(slot);
+      };
+    }
+    driver.wait(visibilityMs);
+    assert.equal(consumer.lost.length, 10_000);
+    assert.ok(steps <= 100_000, `${steps} steps along the lane for 10,000 messages`);
+  });
+
   test("the heap of deadlines gives them in order, whatever is moved and removed", () => {
     const step = fc.tuple(fc.constantFrom("add", "move", "remove", "pop"), fc.nat(1_000), fc.nat(50));
     fc.assert(

@@ -42,6 +42,25 @@ describe("the order of a key", () => {
     );
   });
 
+  test("lanes of different throttle keys are different, whatever characters are in them", () => {
+    const text = fc.oneof(fc.constantFrom("", ",", "a,b", "1:a", "\u0000"), fc.string({ maxLength: 5 }));
+    const keys = fc.uniqueArray(text, { maxLength: 3 }).map((each) => each.sort());
+    fc.assert(
+      fc.property(keys, keys, (one, other) => {
+        const driver = new CoreDriver();
+        driver.enqueue("k", { throttleKeys: one });
+        driver.enqueue("k", { throttleKeys: other });
+        assert.equal([...driver.core.state.lanes()].length, JSON.stringify(one) === JSON.stringify(other) ? 1 : 2);
+        const shown = driver.open().pull(2);
+        assert.deepEqual(
+          shown.map(({ throttleKeys }) => throttleKeys),
+          [one, other],
+        );
+      }),
+      { seed, numRuns: 200 },
+    );
+  });
+
   test("a released message returns to its original place, a nacked one goes behind what is ready", () => {
     const driver = new CoreDriver();
     driver.enqueue("k", { count: 6 });

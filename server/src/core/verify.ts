@@ -54,6 +54,7 @@ function takeCensus(state: State): Census {
     census.perLane.set(lane, counts);
     counts.total += 1;
     invariant(state.index.get(queue.number, table.sequence(slot)) === slot, "the index finds every message");
+    invariant(table.queueNumber(slot) === queue.number, "a message is of the queue of its lane");
     invariant(table.sequence(slot) < queue.nextSequence, "a sequence is given once");
     const what = table.state(slot);
     if (what === MessageState.ready) counts.ready += 1;
@@ -206,11 +207,11 @@ function verifyLeases(state: State): void {
   for (const [at, lease] of heap.entries()) {
     invariant(lease.heapIndex === at, "a lease knows its place in the heap");
     invariant(state.leases.get(lease.slot) === lease, "a message has one lease");
-    const parent = heap[(at - 1) >> 1];
-    invariant(
-      parent === undefined || at === 0 || parent.deadline <= lease.deadline,
-      "the heap of deadlines is in order",
-    );
+    const parent = at === 0 ? undefined : heap[(at - 1) >> 1];
+    if (parent === undefined) continue;
+    const later = parent.deadline < lease.deadline;
+    const same = parent.deadline === lease.deadline && parent.serial < lease.serial;
+    invariant(later || same, "the heap of deadlines is in order");
   }
   invariant(heap.length === state.leases.size, "every lease has a deadline");
 }
