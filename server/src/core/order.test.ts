@@ -43,7 +43,7 @@ describe("the order of a key", () => {
   });
 
   test("lanes of different throttle keys are different, whatever characters are in them", () => {
-    const text = fc.oneof(fc.constantFrom("", ",", "a,b", "1:a", "\u0000"), fc.string({ maxLength: 5 }));
+    const text = fc.constantFrom("a", "b", "a,b", "b,a", "a\u0000b", "1:a", "1:a,1:b", ",", "");
     const keys = fc.uniqueArray(text, { maxLength: 3 }).map((each) => each.sort());
     fc.assert(
       fc.property(keys, keys, (one, other) => {
@@ -57,7 +57,7 @@ describe("the order of a key", () => {
           [one, other],
         );
       }),
-      { seed, numRuns: 200 },
+      { seed, numRuns: 400 },
     );
   });
 
