@@ -1,0 +1,178 @@
+// What a client of the broker knows, moment by moment: what it has asked for, and what it was told. A crash image comes with
+// the notes made before the crash, and from them follows what the image must hold.
+import type { LeaseToken } from "../../server/src/core/commands.ts";
+
+/** Messages are known by a number that is part of their bytes. */
+export type Tag = number;
+export type Settling = "ack" | "nack" | "release" | "extend";
+
+/** A queue from its creation to its deletion; a name may be used again. */
+export interface QueueLife {
+  readonly number: number;
+  readonly name: string;
+}
+
+export interface NotedLease {
+  readonly tag: Tag;
+  readonly id: string;
+  readonly token: LeaseToken;
+  readonly attempts: number;
+  /** Of the stream that holds it; "" = a long poll. */
+  readonly session: string;
+}
+
+export type BrokerNote =
+  | { readonly kind: "create" | "created" | "delete" | "deleted"; readonly queue: QueueLife }
+  | { readonly kind: "enqueue" | "enqueued"; readonly tags: readonly Tag[] }
+  | { readonly kind: "delivered"; readonly leases: readonly NotedLease[] }
+  | { readonly kind: "settle" | "settled"; readonly how: Settling; readonly tags: readonly Tag[] }
+  /** A stream is closed: its leases end some time later, and nobody is told. */
+  | { readonly kind: "close"; readonly tags: readonly Tag[] }
+  /** A commit with a slice of a checkpoint begins, and is durable. */
+  | { readonly kind: "slice" | "sliced" };
+
+/** What must hold of one message. */
+export interface MessageFacts {
+  /** Acknowledged: it must be there, unless it may be gone. */
+  stored: boolean;
+  /** An ack was sent. */
+  mayBeGone: boolean;
+  /** Acked: it must never come back. */
+  gone: boolean;
+  leastAttempts: number;
+  mostAttempts: number;
+  /** Somebody holds it for certain. */
+  lease: NotedLease | undefined;
+  /** Never delivered, as far as anybody can know. */
+  untouched: boolean;
+}
+
+export interface Facts {
+  /** Queues that must be there, that may be, and (all others) that must not. */
+  readonly certainQueues: ReadonlyMap<number, QueueLife>;
+  readonly possibleQueues: ReadonlyMap<number, QueueLife>;
+  readonly messages: ReadonlyMap<Tag, MessageFacts>;
+  /** Anything was acknowledged. */
+  readonly acknowledged: boolean;
+  /** A slice of a checkpoint was being written. */
+  readonly inSlice: boolean;
+}
+
+/** `possible` begins with `certain`. */
+export function factsOf(certain: readonly BrokerNote[], possible: readonly BrokerNote[]): Facts {
+  const folding = new Folding();
+  for (const note of certain) folding.certainly(note);
+  for (const note of possible.slice(certain.length)) folding.possibly(note);
+  return folding;
+}
+
+class Folding implements Facts {
+  readonly certainQueues = new Map<number, QueueLife>();
+  readonly possibleQueues = new Map<number, QueueLife>();
+  readonly messages = new Map<Tag, MessageFacts>();
+  acknowledged = false;
+  inSlice = false;
+  /** Before its settlement was sent: an extended lease is held again. */
+  readonly #settling = new Map<Tag, NotedLease>();
+
+  certainly(note: BrokerNote): void {
+    switch (note.kind) {
+      case "created":
+        this.certainQueues.set(note.queue.number, note.queue);
+        break;
+      case "deleted":
+        this.possibleQueues.delete(note.queue.number);
+        break;
+      case "enqueued":
+        for (const tag of note.tags) this.#message(tag).stored = true;
+        break;
+      case "delivered":
+        for (const lease of note.leases) this.#delivered(lease);
+        break;
+      case "settled":
+        for (const tag of note.tags) this.#settled(tag, note.how);
+        break;
+      case "sliced":
+        this.inSlice = false;
+        return;
+      default:
+        this.possibly(note);
+        return;
+    }
+    this.acknowledged = true;
+  }
+
+  possibly(note: BrokerNote): void {
+    switch (note.kind) {
+      case "create":
+        this.possibleQueues.set(note.queue.number, note.queue);
+        return;
+      case "delete":
+        this.certainQueues.delete(note.queue.number);
+        return;
+      case "enqueue":
+        for (const tag of note.tags) this.#message(tag);
+        return;
+      case "settle":
+      case "close":
+        for (const tag of note.tags) this.#ends(tag, note.kind === "settle" && note.how === "ack");
+        return;
+      case "delivered":
+        for (const { tag } of note.leases) {
+          this.#ends(tag, false);
+          this.#message(tag).mostAttempts += 1;
+        }
+        return;
+      case "slice":
+        this.inSlice = true;
+        return;
+      default:
+        // An answer that may have been given: what it answers was asked before.
+        return;
+    }
+  }
+
+  #message(tag: Tag): MessageFacts {
+    let message = this.messages.get(tag);
+    if (message === undefined) {
+      message = {
+        stored: false,
+        mayBeGone: false,
+        gone: false,
+        leastAttempts: 0,
+        // One delivery may have happened that nobody has seen.
+        mostAttempts: 1,
+        lease: undefined,
+        untouched: true,
+      };
+      this.messages.set(tag, message);
+    }
+    return message;
+  }
+
+  #delivered(lease: NotedLease): void {
+    const message = this.#message(lease.tag);
+    message.lease = lease;
+    message.untouched = false;
+    message.leastAttempts = Math.max(message.leastAttempts, lease.attempts);
+    message.mostAttempts += 1;
+  }
+
+  /** Its lease may end, or have ended. */
+  #ends(tag: Tag, byAck: boolean): void {
+    const message = this.#message(tag);
+    message.untouched = false;
+    if (byAck) message.mayBeGone = true;
+    if (message.lease !== undefined) this.#settling.set(tag, message.lease);
+    message.lease = undefined;
+  }
+
+  #settled(tag: Tag, how: Settling): void {
+    const message = this.#message(tag);
+    const lease = this.#settling.get(tag);
+    if (how === "ack") message.gone = true;
+    else if (how === "nack") message.leastAttempts = Math.max(message.leastAttempts, (lease?.attempts ?? 0) + 1);
+    // Another settlement, or the end of its stream, may be under way.
+    else if (how === "extend" && message.lease === undefined && lease !== undefined) message.lease = lease;
+  }
+}
