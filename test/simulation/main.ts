@@ -1,5 +1,5 @@
 // npm run simulate [-- --seeds N] [--steps N] [--seed S] [--quick]: runs the core, the journal and recovery under a seeded
-// world, and reports speed and coverage. `--seed S` replays one.
+// world, and reports speed and coverage. `--seed S` replays one; with --seeds it is the first.
 import { parseArgs } from "node:util";
 import v8 from "node:v8";
 import { addCoverage, noCoverage, shortfalls } from "./coverage.ts";
@@ -20,7 +20,8 @@ const { values } = parseArgs({
 
 const steps = Number(values.steps);
 const first = Number(values.seed ?? 1);
-const seeds = values.seed !== undefined ? 1 : Number(values.seeds ?? (values.quick ? 30 : 1_000));
+const many = values.seed !== undefined ? 1 : values.quick ? 30 : 1_000;
+const seeds = Number(values.seeds ?? many);
 const began = performance.now();
 const sum = noCoverage();
 const trace = new Trace();
@@ -31,7 +32,7 @@ for (let seed = first; seed < first + seeds; seed += 1) {
   addCoverage(sum, result.coverage);
   if (result.coverage.crashes === 0) withoutCrash += 1;
   trace.addText(result.digest);
-  if (seed % 100 === 0) console.error(`${seed - first + 1} seeds`);
+  if ((seed - first) % 100 === 99) console.error(`${seed - first + 1} seeds`);
 }
 const seconds = (performance.now() - began) / 1_000;
 const again = runSeed(first, steps).digest;
