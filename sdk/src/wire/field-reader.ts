@@ -1,7 +1,8 @@
 // Walks the protobuf wire format without building objects: one field after the other, contents by place.
 import { FilaError } from "../errors.ts";
 
-const decoder = new TextDecoder();
+// A U+FEFF at the beginning of a text belongs to it.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Reads the fields of one message between two places of a buffer:

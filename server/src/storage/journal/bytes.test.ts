@@ -30,3 +30,10 @@ test("a record that ends early or holds an endless number is refused", () => {
   assert.throws(() => new ByteReader(Uint8Array.of(5, 65)).string(), MalformedRecordError);
   assert.throws(() => new ByteReader(new Uint8Array(20).fill(0xff)).varint(), MalformedRecordError);
 });
+
+test("a text keeps the byte order mark that it begins with: no two names become one over a restart", () => {
+  const out = new ByteWriter();
+  for (const name of ["\ufefforders", "orders", "\ufeff"]) out.string(name);
+  const reader = new ByteReader(out.take(0));
+  assert.deepEqual([reader.string(), reader.string(), reader.string()], ["\ufefforders", "orders", "\ufeff"]);
+});

@@ -5,7 +5,8 @@ export class MalformedRecordError extends Error {
   override readonly name = "MalformedRecordError";
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+// Without ignoreBOM a U+FEFF at the beginning would vanish, and two names would become one with a restart.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Appends to one buffer that grows; `take` copies what was written and starts over. */
 export class ByteWriter {
