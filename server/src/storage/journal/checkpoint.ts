@@ -50,6 +50,11 @@ export class Checkpoint {
   #target = 0;
   /** The slice may go up to this commit: the bytes of all before it were asked for. undefined: not planned. */
   #plannedThrough: number | undefined;
+  /** Sparse records whose bytes were asked for. */
+  #plannedSparse: PayloadRecord[] = [];
+  /** Weights and sequences still to be written: those that changed up to the target stand first. */
+  #weightsLeft = 0;
+  #sequencesLeft = 0;
   /** Messages per queue that get into pages with this slice. */
   readonly #toPage = new Map<number, number[]>();
   /** Bytes per queue that get into new payload records with this slice. */
@@ -77,6 +82,8 @@ export class Checkpoint {
     this.#phase = "cleaning";
     this.#target = this.#journal.commit;
     this.#plannedThrough = undefined;
+    this.#weightsLeft = this.#journal.ledger.newWeights.size;
+    this.#sequencesLeft = this.#journal.ledger.newSequences.size;
   }
 
   /** The payload records whose values the next slice wants. */
@@ -86,6 +93,7 @@ export class Checkpoint {
     let bytes = 0;
     let messages = 0;
     this.#plannedThrough = 0;
+    this.#plannedSparse = [];
     for (const entry of this.#journal.ledger.entries) {
       if (entry.commit > this.#target) break;
       if (bytes >= this.#options.sliceBytes || messages >= this.#options.sliceMessages) break;
@@ -100,6 +108,7 @@ export class Checkpoint {
     }
     for (const record of this.#journal.ledger.sparse) {
       if (bytes >= this.#options.sliceBytes) break;
+      this.#plannedSparse.push(record);
       wanted.push(record);
       bytes += record.bytes;
     }
@@ -112,17 +121,19 @@ export class Checkpoint {
     if (this.#phase === "cleaning") budget = this.#clean(budget, ops);
     if (this.#phase !== "advancing" || this.#plannedThrough === undefined) return;
     this.#advance(loaded, this.#plannedThrough, budget, ops);
-    for (const record of loaded.keys()) this.#moveSparse(record, loaded, ops);
+    for (const record of this.#plannedSparse) this.#moveSparse(record, loaded.get(record), ops);
     this.#flush(ops);
     this.#journal.forgetDeadRecords(ops);
     this.#plannedThrough = undefined;
+    this.#plannedSparse = [];
     const { entries, sparse } = this.#journal.ledger;
     if ((entries[0]?.commit ?? Infinity) > this.#target && sparse.size === 0) this.#phase = "idle";
   }
 
   /** Writes what changed up to the target and is not in pages; returns what is left of the budget. */
   #clean(budget: number, ops: Op[]): number {
-    let left = budget - this.#writeSmallFacts(ops);
+    let left = budget - this.#writeSmallFacts(budget, ops);
+    if (this.#weightsLeft + this.#sequencesLeft > 0) return 0;
     const { dirtyPages } = this.#journal.ledger;
     for (const page of dirtyPages) {
       if (left <= 0) return 0;
@@ -132,25 +143,35 @@ export class Checkpoint {
     return left;
   }
 
-  #writeSmallFacts(ops: Op[]): number {
+  /** At most `budget` of them, and none that came after the target only: else steady change would never let it end. */
+  #writeSmallFacts(budget: number, ops: Op[]): number {
     const { ledger, commit } = this.#journal;
-    const written = ledger.newWeights.size + ledger.newSequences.size;
+    let written = 0;
     for (const [name, { queueNumber, fairnessKey, weight }] of ledger.newWeights) {
+      if (this.#weightsLeft === 0 || written >= budget) break;
+      this.#weightsLeft -= 1;
+      written += 1;
+      ledger.newWeights.delete(name);
       const key = weightKey(queueNumber, fairnessKey);
       this.#small.varint(commit);
       this.#small.varint(weight);
       ops.push({ put: key, value: seal(key, this.#small.take(envelopeBytes)) });
       ledger.storedWeights.add(name);
     }
-    ledger.newWeights.clear();
     for (const queueNumber of ledger.newSequences) {
+      if (this.#sequencesLeft === 0 || written >= budget) break;
+      this.#sequencesLeft -= 1;
+      written += 1;
+      ledger.newSequences.delete(queueNumber);
       const next = this.#source.nextSequence(queueNumber);
       if (next === undefined) continue;
       const key = sequenceKey(queueNumber);
       this.#small.varint(next);
       ops.push({ put: key, value: seal(key, this.#small.take(envelopeBytes)) });
     }
-    ledger.newSequences.clear();
+    // Fewer are there than were, when some have gone with their last message or their queue.
+    this.#weightsLeft = Math.min(this.#weightsLeft, ledger.newWeights.size);
+    this.#sequencesLeft = Math.min(this.#sequencesLeft, ledger.newSequences.size);
     return written;
   }
 
@@ -273,10 +294,10 @@ export class Checkpoint {
   }
 
   /** A record of which little lives goes, and the pages that name it are written anew in the same commit. */
-  #moveSparse(record: PayloadRecord, loaded: LoadedRecords, ops: Op[]): void {
+  #moveSparse(record: PayloadRecord, value: Uint8Array | undefined, ops: Op[]): void {
     const { ledger } = this.#journal;
-    const value = loaded.get(record);
-    if (value === undefined || !ledger.sparse.delete(record) || record.inJournal || record.aliveMessages === 0) return;
+    // One that cannot be read stays where it is: asking for it again and again would never let the checkpoint end.
+    if (!ledger.sparse.delete(record) || value === undefined || record.inJournal || record.aliveMessages === 0) return;
     const slots = this.#slotsOf(record);
     if (!this.#move(record, slots, value, ops)) return;
     for (const slot of slots) {

@@ -124,7 +124,7 @@ export class EventWriter {
     this.#tag(Tag.payloadRecord, queueNumber, id);
   }
 
-  enqueued(lane: LaneFacts, message: EnqueuedEvent): void {
+  enqueued(lane: LaneFacts, message: Omit<EnqueuedEvent, "length">, length: number): void {
     const number = this.#lanes.of(lane, (added) => {
       this.#out.byte(Tag.lane);
       writeLane(this.#out, added);
@@ -133,7 +133,7 @@ export class EventWriter {
     this.#out.signed(message.enqueuedAt - this.#base);
     this.#out.signed(message.readyAt - message.enqueuedAt);
     this.#out.varint(message.cost);
-    this.#out.varint(message.length);
+    this.#out.varint(length);
   }
 
   leased(queueNumber: number, sequence: number, lease: LeasedEvent): void {

@@ -186,13 +186,7 @@ export class Journal {
     open.parts.push(mutation);
     open.bytes += length + payloadOverhead;
     extendRuns(open.runs, mutation.sequence);
-    this.#events.enqueued(mutation.lane, {
-      sequence: mutation.sequence,
-      enqueuedAt: mutation.enqueuedAt,
-      readyAt: mutation.readyAt,
-      cost: mutation.cost,
-      length,
-    });
+    this.#events.enqueued(mutation.lane, mutation, length);
   }
 
   #close(queueNumber: number, open: OpenRecord, ops: Op[]): void {
