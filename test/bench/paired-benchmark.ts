@@ -50,13 +50,17 @@ async function onePass(bench: Bench, benchmark: PairedBenchmark): Promise<Figure
 }
 
 function pairLine({ name, unit, peer }: PairedBenchmark, pair: number, side: Side, runs: Runs, of: number): string {
-  const peerValue = runs.get(peer)![pair]!.value;
-  const { value, details = {} } = runs.get(side)![pair]!;
-  const further = Object.entries(details).map(([key, number]) => `, ${key} ${round(number)}`);
+  const peerRun = runs.get(peer)![pair]!;
+  const run = runs.get(side)![pair]!;
   return (
-    `${name} / ${side.name}, pair ${pair + 1} of ${of}: ` +
-    `${round(peerValue)} and ${round(value)} ${unit}, ratio ${(value / peerValue).toFixed(3)}${further.join("")}`
+    `${name} / ${side.name}, pair ${pair + 1} of ${of}: ratio ${(run.value / peerRun.value).toFixed(3)}, ` +
+    `${runText(run)} ${unit} against ${runText(peerRun)}`
   );
+}
+
+function runText({ value, details = {} }: Measured): string {
+  const further = Object.entries(details).map(([name, number]) => `${name} ${round(number)}`);
+  return further.length === 0 ? round(value) : `${round(value)} (${further.join(", ")})`;
 }
 
 function figureOf({ name, unit, peer, fila }: PairedBenchmark, side: Side, runs: Runs): Figure {
