@@ -7,6 +7,7 @@ import type { EnqueueOutcome, QueueStats, QueueSummary } from "./effects.ts";
 import { type Failure, failure, invariant } from "./errors.ts";
 import { FormerHolders, ReadyClock, closeConsumer, dropDeadQueues, expireLeases, leaveQueue } from "./lease-endings.ts";
 import { Orphans } from "./orphans.ts";
+import { maxQueueNumber } from "./message-id.ts";
 import { MessageState, type Place } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 import { queueStats, summaryOf } from "./queue-stats.ts";
@@ -261,6 +262,13 @@ export class Core {
       return failure(
         "TOO_MANY_QUEUES",
         `there are ${this.#limits.maxQueues} queues already; delete one, or raise limits.max_queues`,
+      );
+    }
+    if (state.nextQueueNumber > maxQueueNumber) {
+      // An id could not carry the number, so nothing of the queue could ever be settled.
+      return failure(
+        "TOO_MANY_QUEUES",
+        `this store has given all of its ${maxQueueNumber} queue numbers, which are never used again; move to a new store`,
       );
     }
     const queue = state.addQueue(state.nextQueueNumber, name, visibilityMs);

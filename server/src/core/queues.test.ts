@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Delivery } from "./effects.ts";
+import { maxQueueNumber } from "./message-id.ts";
 import { CoreDriver, item } from "./testing/core-driver.ts";
 
 const visibilityMs = 30_000;
@@ -15,6 +16,18 @@ describe("creating queues", () => {
     assert.equal(driver.deleteQueue("r"), undefined);
     assert.equal(driver.createQueue("s"), undefined);
     assert.equal(driver.deleteQueue("r")?.reason, "QUEUE_NOT_FOUND");
+  });
+
+  test("a number that no id can carry is never given", () => {
+    const driver = new CoreDriver();
+    driver.core.state.nextQueueNumber = maxQueueNumber;
+    assert.equal(driver.createQueue("last"), undefined);
+    const [id] = driver.enqueue("k", { queue: "last" });
+    const [delivery] = driver.open({ queue: "last" }).pull(1);
+    assert.equal(delivery?.id, id);
+    assert.equal(driver.tell(id as string, "ack", { queue: "last", token: delivery?.token }), "OK");
+    assert.equal(driver.deleteQueue("last"), undefined);
+    assert.equal(driver.createQueue("one more")?.reason, "TOO_MANY_QUEUES");
   });
 
   test("a consumer has the queue's visibility timeout unless it names its own", () => {
