@@ -1,4 +1,5 @@
 // What every benchmark is given, and what it gives back.
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 import type { WindowOptions } from "./measuring-window.ts";
@@ -47,16 +48,24 @@ export interface Benchmark {
   run(bench: Bench): Promise<readonly Figure[]>;
 }
 
+const directories = new Set<string>();
+// A run that is broken off leaves no gigabytes behind.
+process.on("exit", () => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
 export function makeBench(options: Options, root: string, profiled: Bench["profiled"]): Bench {
   return {
     options,
     window: { warmUpSeconds: options.quick ? 0.5 : 1, seconds: options.seconds },
     async withDirectory(use) {
       const directory = await mkdtemp(path.join(root, "run-"));
+      directories.add(directory);
       try {
         return await use(directory);
       } finally {
         await rm(directory, { recursive: true, force: true });
+        directories.delete(directory);
       }
     },
     progress: (line) => process.stderr.write(`${line}\n`),

@@ -69,6 +69,8 @@ async function run(options: Options): Promise<number> {
   return options.check && !options.quick && failed ? 1 : 0;
 }
 
+// By exit, so that children and data directories go too.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
 try {
   const options = parseOptions(process.argv.slice(2));
   if (options === "help") console.log(usage);
