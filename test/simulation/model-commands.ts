@@ -2,7 +2,7 @@
 import type { Command, OpenConsumer } from "../../server/src/core/commands.ts";
 import { parseMessageId } from "../../server/src/core/message-id.ts";
 import { expect } from "./failure.ts";
-import { checkEnded } from "./model-endings.ts";
+import { checkEnded, noteLoss } from "./model-endings.ts";
 import type { Model } from "./model.ts";
 import { checkSettle } from "./model-settlement.ts";
 import { ModelConsumer } from "./model-state.ts";
@@ -142,6 +142,7 @@ function checkQuarantine(model: Model, reader: TurnReader, command: CommandOf<"q
   expect(mutation.sequence === message.sequence, () => "another message is set aside");
   if (message.lease !== undefined) {
     const { consumer, ordinal } = message.lease;
+    noteLoss(reader, message.lease);
     model.endLease(message.lease, false);
     // It will never be written; nor does anything before it wait any more.
     while (consumer?.unwritten[0] !== undefined && consumer.unwritten[0].ordinal <= ordinal) consumer.unwritten.shift();

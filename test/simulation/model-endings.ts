@@ -34,6 +34,7 @@ export function checkExpiries(model: Model, reader: TurnReader): number {
   const givenUp = now.mono >= model.orphanDeadline;
   for (; reader.nextType === "returned"; expired += 1) {
     const lease = nextReturned(model, reader);
+    noteLoss(reader, lease);
     const over = lease.deadline <= now.mono || (lease.orphan && givenUp);
     expect(expire && over, () => `the lease of ${lease.message.name} ended ${lease.deadline - now.mono} ms early`);
     expect(checkEnded(model, reader).counted, () => `an expiry of ${lease.message.name} is no attempt`);
@@ -47,6 +48,21 @@ export function checkExpiries(model: Model, reader: TurnReader): number {
   }
   if (givenUp) model.orphanDeadline = Infinity;
   return expired;
+}
+
+/** The holder must hear of it in this very turn. */
+export function noteLoss(reader: TurnReader, lease: ModelLease): void {
+  if (lease.consumer !== undefined) reader.lost.set(tokenNumber(lease.token), lease.consumer.id);
+}
+
+function checkLosses(model: Model, reader: TurnReader, told: Rest["told"]): void {
+  let due = 0;
+  for (const [token, consumer] of reader.lost) {
+    if (!model.consumers.has(consumer)) continue;
+    due += 1;
+    expect(told.get(token) === consumer, () => `consumer ${consumer} is not told that it has lost a lease`);
+  }
+  expect(told.size === due, () => `${told.size} leases are reported lost, ${due} were`);
 }
 
 function nextReturned(model: Model, reader: TurnReader): ModelLease {
@@ -64,7 +80,8 @@ export interface Granted {
 /** Reads the leases that the turn grants, in order. */
 export function checkGrants(model: Model, reader: TurnReader): Granted[] {
   const granted: Granted[] = [];
-  const { deliveries, idle } = reader.rest();
+  const { deliveries, idle, told } = reader.rest();
+  checkLosses(model, reader, told);
   while (reader.nextType === "leased") granted.push(checkGrant(model, reader, deliveries));
   expect(deliveries.size === granted.length, () => "a delivery without a lease that is written down");
   // A poll answers once, with what one turn brings.

@@ -11,11 +11,15 @@ type EffectOf<T extends Effect["type"]> = Extract<Effect, { type: T }>;
 export interface Rest {
   readonly deliveries: Map<number, { readonly consumer: number; readonly delivery: Delivery }>;
   readonly idle: readonly number[];
+  /** Consumers that are told of a lost lease, by its token. */
+  readonly told: ReadonlyMap<number, number>;
 }
 
 export class TurnReader {
   readonly turn: TurnUnderWay;
   readonly #living: (queueNumber: number) => boolean;
+  /** Consumers that must be told of a lease that they lost without their doing, by its token. */
+  readonly lost = new Map<number, number>();
   #mutation = 0;
   #effect = 0;
 
@@ -69,15 +73,18 @@ export class TurnReader {
   rest(): Rest {
     const deliveries = new Map<number, { consumer: number; delivery: Delivery }>();
     const idle: number[] = [];
+    const told = new Map<number, number>();
     for (const effect of this.turn.effects.slice(this.#effect)) {
       if (effect.type === "idle") idle.push(effect.consumer);
       else if (effect.type === "deliver") {
         for (const delivery of effect.deliveries) {
           deliveries.set(tokenNumber(delivery.token), { consumer: effect.consumer, delivery });
         }
-      } else if (effect.type !== "lost") fail(`the effect ${effect.type} answers no command`);
+      } else if (effect.type === "lost") {
+        for (const { token } of effect.leases) told.set(tokenNumber(token), effect.consumer);
+      } else fail(`the effect ${effect.type} answers no command`);
     }
-    return { deliveries, idle };
+    return { deliveries, idle, told };
   }
 
   done(): void {
