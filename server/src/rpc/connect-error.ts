@@ -39,13 +39,21 @@ export const internalFailure: Failure = failure(
 
 /**
  * From anything thrown to an error that may leave the process. What is not an expected failure is logged, with its stack;
- * the client learns nothing of it.
+ * the client learns nothing of it. What fails because the client went away is nobody's fault and not logged: whoever can
+ * open a stream could fill the log otherwise.
  */
-export function funnel(reason: unknown, log: Log, procedure: string): ConnectError {
+export function funnel(reason: unknown, log: Log, procedure: string, signal: AbortSignal): ConnectError {
   if (reason instanceof CallFailedError) return connectError(reason.failure);
+  if (isGone(reason, signal)) return new ConnectError("the client is gone", Code.Canceled);
   if (reason instanceof ConnectError) return completeError(reason, log, procedure);
   log.error("a handler failed", reason, { procedure });
   return connectError(internalFailure);
+}
+
+/** `signal` also aborts when the time of a call is over, and its client still waits for the answer then. */
+function isGone(reason: unknown, signal: AbortSignal): boolean {
+  if (reason instanceof Error && (reason as NodeJS.ErrnoException).code === "ERR_STREAM_PREMATURE_CLOSE") return true;
+  return signal.aborted && !(reason instanceof ConnectError && reason.code === Code.DeadlineExceeded);
 }
 
 /**
@@ -59,6 +67,11 @@ export function completeError(error: ConnectError, log: Log, procedure: string):
     case Code.InvalidArgument:
       return connectError(failure("INVALID_REQUEST", message));
     case Code.Unimplemented:
+      if (message.startsWith("protocol error: ")) return connectError(unreadable(message));
+      if (message.startsWith("unknown compression ")) {
+        const named = message.replace(/:.*$/, "");
+        return connectError(failure("NOT_IMPLEMENTED", `${named}: the broker takes none; send requests uncompressed`));
+      }
       return connectError(failure("NOT_IMPLEMENTED", message));
     case Code.ResourceExhausted:
       return connectError(
@@ -68,8 +81,11 @@ export function completeError(error: ConnectError, log: Log, procedure: string):
     case Code.Unknown:
     case Code.DataLoss:
       if (message.startsWith("parse binary: ") || message.startsWith("protocol error: ")) {
+        return connectError(unreadable(message));
+      }
+      if (message.startsWith("received compressed envelope")) {
         return connectError(
-          failure("INVALID_REQUEST", `the request cannot be read: ${message.replace(/^[^:]*: /, "")}`),
+          failure("INVALID_REQUEST", "a message is flagged as compressed, but no encoding was named; send it plain"),
         );
       }
       log.error("a request failed", error, { procedure });
@@ -80,4 +96,8 @@ export function completeError(error: ConnectError, log: Log, procedure: string):
       // Cancelled by the client: nobody listens any more.
       return error;
   }
+}
+
+function unreadable(message: string): Failure {
+  return failure("INVALID_REQUEST", `the request cannot be read: ${message.replace(/^[^:]*: /, "")}`);
 }

@@ -73,18 +73,23 @@ function errorFunnel(log: Log): Interceptor {
     try {
       const response = await next(request);
       if (!response.stream) return response;
-      return { ...response, message: funnelled(response.message, log, procedure) };
+      return { ...response, message: funnelled(response.message, log, procedure, request.signal) };
     } catch (reason) {
-      throw funnel(reason, log, procedure);
+      throw funnel(reason, log, procedure, request.signal);
     }
   };
 }
 
-async function* funnelled<T>(messages: AsyncIterable<T>, log: Log, procedure: string): AsyncIterable<T> {
+async function* funnelled<T>(
+  messages: AsyncIterable<T>,
+  log: Log,
+  procedure: string,
+  signal: AbortSignal,
+): AsyncIterable<T> {
   try {
     yield* messages;
   } catch (reason) {
-    throw funnel(reason, log, procedure);
+    throw funnel(reason, log, procedure, signal);
   }
 }
 

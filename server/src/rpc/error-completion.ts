@@ -31,7 +31,8 @@ export function withCompleteErrors(
       request.signal.aborted ? error : complete(error, handler.requestPath);
     const response = await handler(request);
     const contentType = response.header?.get("content-type") ?? "";
-    if (response.body === undefined) return explainRefusal(response, request.header.get("content-type"), jsonOptions);
+    if (response.body === undefined)
+      return explainRefusal(response, handler, request.header.get("content-type"), jsonOptions);
     if (contentType.startsWith("application/grpc-web")) {
       return {
         ...response,
@@ -69,12 +70,14 @@ export function errorResponse(
 // 405, 415 and 505 come without a body: somebody with curl deserves to know what to change.
 function explainRefusal(
   response: UniversalServerResponse,
+  { method }: UniversalHandler,
   contentType: string | null,
   jsonOptions: Partial<JsonWriteOptions>,
 ): UniversalServerResponse {
+  const served = method.methodKind === "unary" ? "application/json" : "application/connect+json";
   const remedies: Readonly<Record<number, string>> = {
     405: "use POST",
-    415: `content type ${JSON.stringify(contentType ?? "")} is not served here; for JSON send "content-type: application/json"`,
+    415: `content type ${JSON.stringify(contentType ?? "")} is not served by ${method.name}; for JSON send "content-type: ${served}"`,
     505: "this procedure streams in both directions, which takes HTTP/2",
   };
   const remedy = remedies[response.status];

@@ -128,6 +128,9 @@ describe("plain JSON", () => {
     const form = await post(url + LIST, "a=b", { "content-type": "application/x-www-form-urlencoded" });
     assert.equal(form.status, 415);
     assert.match(form.error.message, /content-type: application\/json/);
+    const plain = await post(`${url}/fila.v1.FilaService/Consume`, "{}");
+    assert.equal(plain.status, 415);
+    assert.match(plain.error.message, /by Consume; for JSON send "content-type: application\/connect\+json"/);
     const get = await answerOf(await fetch(url + LIST));
     assert.equal(get.status, 405);
     assert.match(get.error.message, /POST/);
@@ -144,7 +147,7 @@ describe("plain JSON", () => {
     const { status, reason, error } = await post(url + CREATE, bomb, { "content-encoding": "gzip" });
     assert.equal(status, 501);
     assert.equal(reason, "NOT_IMPLEMENTED");
-    assert.match(error.message, /gzip/);
+    assert.match(error.message, /^unknown compression "gzip": .* send requests uncompressed$/);
   });
 
   it("refuses what is too large before it has all of it, announced or not", async (t) => {
@@ -225,6 +228,16 @@ describe("mistakes over gRPC", () => {
     assert.match(reason(headers), /NOT_IMPLEMENTED/);
   });
 
+  it("knows what is no message from what it does not have, and keeps it out of its log", async (t) => {
+    const { url, logged } = await startFixture(t);
+    for (const body of [Buffer.alloc(0), Buffer.from([1, 0, 0, 0, 0])]) {
+      const { headers } = await http2(t, url, grpc(CREATE), body);
+      assert.equal(headers["grpc-status"], "3", String(headers["grpc-message"]));
+      assert.match(reason(headers), /INVALID_REQUEST/);
+    }
+    assert.deepEqual(logged, []);
+  });
+
   it("takes the longest time limit that can be written", async (t) => {
     const { url } = await startFixture(t);
     const { headers } = await http2(t, url, { ...grpc(LIST), "grpc-timeout": "99999999H" }, envelope(""));
@@ -282,6 +295,46 @@ describe("clients that leave", () => {
       ["kept"],
     );
     assert.equal(broker.queues.get("kept")?.waiting.length, 0);
+  });
+
+  it("leave nothing in the log, whatever they call and however they reset it", async (t) => {
+    const fixture = await startFixture(t);
+    await fixture.broker.createQueue("q", 30_000);
+    const session = connectHttp2(fixture.url);
+    t.after(() => session.destroy());
+    const lease = '{"queue":"q","waitMs":"60000"}';
+    const envelope = (json: string): string => `\0\0\0\0${String.fromCharCode(json.length)}${json}`;
+    for (const [method, type, body] of [
+      ["Lease", "application/json", lease],
+      ["Lease", "application/grpc+json", envelope(lease)],
+      ["Consume", "application/connect+json", envelope('{"queue":"q"}')],
+      ["StreamEnqueue", "application/connect+json", envelope('{"queue":"q"}')],
+      ["StreamLease", "application/connect+json", envelope('{"subscribe":{"queue":"q"}}')],
+      ["StreamLease", "application/grpc+json", envelope('{"subscribe":{"queue":"q"}}')],
+    ] as const) {
+      for (const [code, sent] of [0, 1, 2, 8].flatMap((each) =>
+        [body, body.slice(0, 7)].map((x) => [each, x] as const),
+      )) {
+        const stream = session.request({
+          ":method": "POST",
+          ":path": `/fila.v1.FilaService/${method}`,
+          "content-type": type,
+        });
+        stream.on("error", () => {});
+        stream.write(sent);
+        // By the answer the server has read what was sent before.
+        await new Promise((resolve) => session.ping(resolve));
+        stream.close(code);
+        if (!stream.closed) await once(stream, "close");
+      }
+    }
+    const gone = new Promise<void>((resolve) => {
+      fixture.broker.onConnections = (count) => count === 0 && resolve();
+    });
+    session.destroy();
+    await gone;
+    await post(fixture.url + LIST, "{");
+    assert.deepEqual(fixture.logged, []);
   });
 
   it("cost nothing when they leave in the middle of an answer", async (t) => {
