@@ -16,6 +16,8 @@ interface Listener {
 export interface ConsumersEvents {
   /** Bytes on the disk are not what was written. */
   corrupt(deliveries: readonly Delivery[]): void;
+  /** Deliveries that the sink never gets. `all`: it got nothing of their turn. */
+  undelivered(consumer: ConsumerId, ordinals: readonly number[], all: boolean): void;
   /** The bytes of a consumer's deliveries cannot be read at all. */
   unreadable(consumer: ConsumerId, error: unknown): void;
 }
@@ -96,6 +98,8 @@ export class Consumers {
         listener.waiting.shift();
         if (result.loaded.length > 0) listener.sink.deliver(result.loaded);
         if (result.corrupt.length > 0) this.#events.corrupt(result.corrupt);
+        const missing = [...result.corrupt, ...result.gone].map(({ ordinal }) => ordinal);
+        if (missing.length > 0) this.#events.undelivered(id, missing, result.loaded.length === 0);
       }
     } catch (error) {
       if (!listener.over) this.#events.unreadable(id, error);

@@ -19,6 +19,8 @@ export interface LoadResult {
   readonly loaded: readonly LoadedDelivery[];
   /** Those whose bytes are not what was written. */
   readonly corrupt: readonly Delivery[];
+  /** Those whose message ended while they were being read. */
+  readonly gone: readonly Delivery[];
 }
 
 export class PayloadLoader {
@@ -48,7 +50,7 @@ export class PayloadLoader {
       const body = value.subarray(place.offset, place.offset + place.length);
       loaded.push(withBody(load.deliveries[at] as Delivery, body));
     }
-    return { loaded, corrupt: [] };
+    return { loaded, corrupt: [], gone: [] };
   }
 
   /** Rejects only when the store cannot be read at all. */
@@ -58,13 +60,15 @@ export class PayloadLoader {
     );
     const loaded: LoadedDelivery[] = [];
     const corrupt: Delivery[] = [];
+    const gone: Delivery[] = [];
     for (let at = 0; at < load.deliveries.length; at += 1) {
       const delivery = load.deliveries[at] as Delivery;
       const body = bodyAt(values, delivery, load.places[at]) ?? (await this.#lookAgain(delivery, load.places[at]));
       if (body === undefined) corrupt.push(delivery);
-      else if (body !== "gone") loaded.push(withBody(delivery, body));
+      else if (body === "gone") gone.push(delivery);
+      else loaded.push(withBody(delivery, body));
     }
-    return { loaded, corrupt };
+    return { loaded, corrupt, gone };
   }
 
   /** Values of payload records, from the cache or the store. */
@@ -87,12 +91,17 @@ export class PayloadLoader {
     return values;
   }
 
-  /** A checkpoint may have moved the bytes while they were being read. */
-  async #lookAgain(delivery: Delivery, before: BytesPlace | undefined): Promise<Uint8Array | "gone" | undefined> {
-    const place = this.#engine.placeOf(delivery);
-    if (place === undefined) return "gone";
-    if (place.record === before?.record && place.offset === before.offset) return undefined;
-    return bodyAt(await this.fetch(new Set([place.record])), delivery, place);
+  /** Checkpoints may have moved the bytes while they were being read, and may do so again: only bytes that are wrong
+   * where they still belong are damaged. */
+  async #lookAgain(delivery: Delivery, first: BytesPlace | undefined): Promise<Uint8Array | "gone" | undefined> {
+    for (let before = first; ;) {
+      const place = this.#engine.placeOf(delivery);
+      if (place === undefined) return "gone";
+      if (place.record === before?.record && place.offset === before.offset) return undefined;
+      const body = bodyAt(await this.fetch(new Set([place.record])), delivery, place);
+      if (body !== undefined) return body;
+      before = place;
+    }
   }
 }
 

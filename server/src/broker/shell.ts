@@ -63,6 +63,7 @@ export class Shell implements Broker {
           this.#send({ type: "quarantine", queueNumber, sequence });
         }
       },
+      undelivered: (consumer, ordinals, all) => this.#send({ type: "undelivered", consumer, ordinals, all }),
       unreadable: (consumer, error) => {
         options.log.error(`payloads cannot be read: ${describe(error)}`);
         this.#consumers.end(consumer, unavailable());
@@ -265,12 +266,18 @@ export class Shell implements Broker {
   }
 
   #release(effects: readonly Effect[], loads: readonly Load[]): void {
+    // Deliveries first: a worker that waits for one is in more of a hurry than the producer for its receipt. All that a
+    // delivery's consumer must hear before it was released with an earlier effect of "opened".
+    for (const effect of effects) if (effect.type === "opened") this.#consumers.tell(effect);
     let load = 0;
     for (const effect of effects) {
-      if (effect.type === "deliver") {
-        this.#consumers.deliver(effect.consumer, loads[load] as Load, this.#life.loader);
-        load += 1;
-      } else if (
+      if (effect.type !== "deliver") continue;
+      this.#consumers.deliver(effect.consumer, loads[load] as Load, this.#life.loader);
+      load += 1;
+    }
+    for (const effect of effects) {
+      if (effect.type === "deliver" || effect.type === "opened") continue;
+      if (
         effect.type === "opened" ||
         effect.type === "idle" ||
         effect.type === "lost" ||

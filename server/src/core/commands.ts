@@ -70,6 +70,14 @@ export type Command =
   | { readonly type: "credit"; readonly consumer: ConsumerId; readonly messages: number }
   /** Deliveries up to this ordinal are written to the transport, and its buffer has drained. */
   | { readonly type: "written"; readonly consumer: ConsumerId; readonly ordinal: number }
+  /** Deliveries that will never be written: the bytes cannot be read, or the message ended while they were being read.
+   * `all`: nothing else of their turn was delivered. */
+  | {
+      readonly type: "undelivered";
+      readonly consumer: ConsumerId;
+      readonly ordinals: readonly number[];
+      readonly all: boolean;
+    }
   /** The stream is gone. Deliveries beyond `written` never reached its transport and go back without an attempt. */
   | { readonly type: "close"; readonly consumer: ConsumerId; readonly written: number }
   | {

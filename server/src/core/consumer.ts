@@ -23,6 +23,8 @@ export class Consumer {
   readonly visibilityMs: number;
   credit: number;
   nextOrdinal = 1;
+  /** The last ordinal known to be written to its transport. */
+  writtenThrough = 0;
   /** Leases in order of their ordinals. */
   firstLease: Lease | undefined;
   lastLease: Lease | undefined;
@@ -111,7 +113,16 @@ export class Consumer {
     return this.#unwrittenBytes;
   }
 
+  /** It will never be written, so it neither takes room nor credit of what comes after it. */
+  undelivered(ordinal: number): void {
+    const at = this.#unwritten.findIndex((each, index) => index >= this.#unwrittenFrom && each.ordinal === ordinal);
+    if (at < 0) return;
+    this.#unwrittenBytes -= (this.#unwritten[at] as { bytes: number }).bytes;
+    this.#unwritten.splice(at, 1);
+  }
+
   written(ordinal: number): void {
+    this.writtenThrough = Math.max(this.writtenThrough, ordinal);
     const list = this.#unwritten;
     let from = this.#unwrittenFrom;
     while (from < list.length && (list[from] as { ordinal: number }).ordinal <= ordinal) {

@@ -90,6 +90,11 @@ export class Core {
         this.state.maybeAvailable(consumer);
         return;
       }
+      case "undelivered": {
+        const consumer = this.state.consumers.get(command.consumer);
+        if (consumer !== undefined) this.#undelivered(consumer, command.ordinals, command.all);
+        return;
+      }
       case "close": {
         const consumer = this.state.consumers.get(command.consumer);
         if (consumer !== undefined) closeConsumer(this, turn, consumer, command.written);
@@ -251,6 +256,14 @@ export class Core {
     return false;
   }
 
+  #undelivered(consumer: Consumer, ordinals: readonly number[], all: boolean): void {
+    for (const ordinal of ordinals) consumer.undelivered(ordinal);
+    // A client counts what it was sent, so it would wait for these for ever. A poll that was sent anything is over.
+    const { kind } = consumer.holder;
+    if (kind === "stream" || (kind === "poll" && all)) consumer.credit += ordinals.length;
+    this.state.maybeAvailable(consumer);
+  }
+
   #createQueue(turn: Turn, name: string, visibilityMs: number): Failure | undefined {
     const { state } = this;
     if (state.queuesByName.has(name)) {
@@ -299,8 +312,7 @@ export class Core {
     if (lease !== undefined) {
       if (lease.consumer !== undefined) {
         turn.lost(lease.consumer, { id: state.idOf(slot), token: lease.token });
-        // It will never be written, and must not stand in the way of what comes after it.
-        lease.consumer.written(lease.ordinal);
+        lease.consumer.undelivered(lease.ordinal);
       }
       state.endLease(lease);
     } else if (state.table.state(slot) === MessageState.ready) state.unready(slot);

@@ -137,8 +137,9 @@ export function expireLeases(core: Endings, turn: Turn): boolean {
  */
 export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, written: number): void {
   leaveQueue(core.state, consumer);
+  const reached = Math.max(written, consumer.writtenThrough);
   // Newest first: each released message then returns to the very head of its lane.
-  for (let lease = consumer.lastLease; lease !== undefined && lease.ordinal > written;) {
+  for (let lease = consumer.lastLease; lease !== undefined && lease.ordinal > reached;) {
     const before: Lease | undefined = lease.prev;
     release(core, turn, lease);
     lease = before;

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ConsumerKind, EnqueueItem } from "../core/commands.ts";
+import type { EnqueueOutcome } from "../core/effects.ts";
+import { RecordType } from "../storage/journal/keys.ts";
+import { type Storage, StorageError } from "../storage/port.ts";
+import type { Broker, Consumer } from "./contract.ts";
+import { openBroker } from "./open-broker.ts";
+import { GatedStorage } from "./testing/gated-storage.ts";
+import { Listener } from "./testing/listener.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
+
+type Read = (values: readonly (Uint8Array | undefined)[]) => Promise<(Uint8Array | undefined)[]>;
+
+interface Rig {
+  readonly broker: Broker;
+  readonly clock: ManualClock;
+  /** What becomes of payload records on their way from the disk. */
+  onRead: Read;
+}
+
+/** Each message has a payload record of its own, and nothing stays in the cache. */
+async function rig(): Promise<Rig> {
+  const storage = new GatedStorage();
+  const clock = new ManualClock();
+  const onRead: Read = (values) => Promise.resolve([...values]);
+  const open = async (): Promise<Storage> => {
+    const inner = await storage.open();
+    return {
+      limits: inner.limits,
+      close: () => inner.close(),
+      openShard: async (id) => {
+        const shard = await inner.openShard(id);
+        return Object.assign(Object.create(shard) as typeof shard, {
+          commit: shard.commit.bind(shard),
+          scan: shard.scan.bind(shard),
+          release: shard.release.bind(shard),
+          getMany: async (keys: readonly Uint8Array[]) => {
+            assert.ok(keys.every((key) => key[0] === RecordType.payload));
+            return made.onRead(await shard.getMany(keys));
+          },
+        });
+      },
+    };
+  };
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const broker = await openBroker({
+    open,
+    log,
+    fatal: (error) => assert.fail(String(error)),
+    clock,
+    payloadCacheBytes: 0,
+  });
+  const made: Rig = { broker, clock, onRead };
+  await broker.createQueue("q", 1_000);
+  return made;
+}
+
+async function enqueue(broker: Broker, ...bodies: string[]): Promise<void> {
+  for (const body of bodies) {
+    const item: EnqueueItem = {
+      queue: "q",
+      fairnessKey: "k",
+      weight: 0,
+      cost: 1,
+      throttleKeys: [],
+      body: Buffer.from(body),
+    };
+    const outcomes = await new Promise<unknown>((resolve) => broker.enqueue([item], resolve));
+    assert.equal(typeof (outcomes as EnqueueOutcome[])[0], "string");
+  }
+}
+
+function consume(broker: Broker, listener: Listener, kind: ConsumerKind, credit: number): Consumer {
+  const who = { connection: 1, principal: "p", worker: "w", session: "" };
+  return broker.openConsumer({ queue: "q", kind, visibilityMs: 0, credit, ...who }, listener);
+}
+
+function bodies(listener: Listener): string[] {
+  return listener.deliveries.map(({ body }) => Buffer.from(body).toString());
+}
+
+/** Flips a bit in every record that holds this text. */
+function damage(text: string): Read {
+  return (values) =>
+    Promise.resolve(
+      values.map((value) => {
+        if (value === undefined || !Buffer.from(value).includes(text)) return value;
+        const damaged = Buffer.from(value);
+        damaged[damaged.length - 1] = (damaged.at(-1) as number) ^ 1;
+        return damaged;
+      }),
+    );
+}
+
+for (const kind of ["stream", "consume", "poll"] as const) {
+  test(`damaged bytes do not use up the credit of a ${kind}, and those behind them come`, async () => {
+    const made = await rig();
+    await enqueue(made.broker, "bad", "good");
+    made.onRead = damage("bad");
+    const listener = new Listener();
+    consume(made.broker, listener, kind, 1);
+    await listener.until((told) => told.deliveries.length === 1);
+    assert.deepEqual(bodies(listener), ["good"]);
+  });
+}
+
+test("messages that end while they are being read leave their consumer able to take more", async () => {
+  const made = await rig();
+  const { broker, clock } = made;
+  await enqueue(broker, ...Array.from({ length: 128 }, (_, at) => `old ${at}`));
+  let letGo = (): void => undefined;
+  const slow = new Promise<void>((resolve) => (letGo = resolve));
+  const started = new Promise<void>((resolve) => {
+    made.onRead = async (values) => {
+      made.onRead = (again) => Promise.resolve([...again]);
+      resolve();
+      await slow;
+      return values.map(() => undefined);
+    };
+  });
+  const late = new Listener();
+  consume(broker, late, "stream", 128);
+  await started;
+  clock.advance(1_001);
+  const quick = new Listener();
+  const taker = consume(broker, quick, "stream", 128);
+  await quick.until((told) => told.deliveries.length === 128);
+  taker.written(128);
+  const who = { connection: 1, principal: "p" };
+  const items = quick.deliveries.map(({ id, token }) => ({
+    id,
+    token,
+    action: "ack" as const,
+    error: "",
+    extendMs: 0,
+  }));
+  await new Promise((resolve) => broker.settle("q", items, who, resolve));
+  letGo();
+  await enqueue(broker, "new");
+  await late.until((told) => told.deliveries.length > 0);
+  assert.deepEqual(bodies(late), ["new"]);
+});
+
+test("when a stream's bytes cannot be read, what was written to it before ends an attempt", async () => {
+  const made = await rig();
+  const { broker } = made;
+  await enqueue(broker, "held", "unread");
+  const listener = new Listener();
+  const consumer = consume(broker, listener, "stream", 1);
+  await listener.until((told) => told.deliveries.length === 1);
+  consumer.written(1);
+  made.onRead = () => Promise.reject(new StorageError("unwritable", "no"));
+  consumer.credit(1);
+  await listener.until((told) => told.failure !== undefined);
+  made.onRead = (values) => Promise.resolve([...values]);
+  const next = new Listener();
+  consume(broker, next, "stream", 2);
+  await next.until((told) => told.deliveries.length === 2);
+  const attempts = next.deliveries.map(({ body, attempts }) => `${Buffer.from(body).toString()} ${attempts}`);
+  assert.deepEqual(attempts.sort(), ["held 1", "unread 0"]);
+});
