@@ -44,6 +44,15 @@ test("lease: waits, and its signal's reason passes untouched", () =>
     await assert.rejects(fila.lease("q", { maxMessages: 0 }), { code: "invalid_argument" });
   }));
 
+test("unary calls whose server dies are unavailable, not canceled by somebody", () =>
+  withBroker(async (fila, broker) => {
+    const waiting = fila.lease("q", { wait: "30s" });
+    // One connection: by its answer the broker has the call before it.
+    await fila.admin.stats("q");
+    broker.dropConnections();
+    await assert.rejects(waiting, { code: "unavailable", reason: "CONNECTION_LOST", retryable: true });
+  }));
+
 test("settle: one result each, by name", () =>
   withBroker(async (fila) => {
     await fill(fila, 2);

@@ -49,12 +49,15 @@ export class Connection {
     if (this.#closed) throw new FilaError("unavailable", "CLIENT_CLOSED", "this client was closed; connect anew");
   }
 
-  /** What to reject with when a unary call failed. */
+  /**
+   * What to reject with when a unary call failed. Not for calls that their caller aborted: nobody but the end of the
+   * connection cancels the others, which is how Node reports a server that died.
+   */
   explain(error: unknown): FilaError {
     const known = FilaError.from(error);
-    if (!this.#closed || known.code !== "canceled") return known;
-    return new FilaError("unavailable", "CLIENT_CLOSED", "the client was closed before the answer came", {
-      cause: error,
-    });
+    if (known.code !== "canceled") return known;
+    return this.#closed
+      ? new FilaError("unavailable", "CLIENT_CLOSED", "the client was closed before the answer came", { cause: error })
+      : new FilaError("unavailable", "CONNECTION_LOST", "the connection to the server was lost", { cause: error });
   }
 }
