@@ -265,10 +265,11 @@ export class Shell implements Broker {
     });
   }
 
+  /** What consumers must know first, then deliveries, then answers: who waits for work is in more of a hurry. */
   #release(effects: readonly Effect[], loads: readonly Load[]): void {
-    // Deliveries first: a worker that waits for one is in more of a hurry than the producer for its receipt. All that a
-    // delivery's consumer must hear before it was released with an earlier effect of "opened".
-    for (const effect of effects) if (effect.type === "opened") this.#consumers.tell(effect);
+    for (const effect of effects) {
+      if (effect.type === "opened" || effect.type === "lost") this.#consumers.tell(effect);
+    }
     let load = 0;
     for (const effect of effects) {
       if (effect.type !== "deliver") continue;
@@ -276,15 +277,8 @@ export class Shell implements Broker {
       load += 1;
     }
     for (const effect of effects) {
-      if (effect.type === "deliver" || effect.type === "opened") continue;
-      if (
-        effect.type === "opened" ||
-        effect.type === "idle" ||
-        effect.type === "lost" ||
-        effect.type === "ended"
-      ) {
-        this.#consumers.tell(effect);
-      } else this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
+      if (effect.type === "ended" || effect.type === "idle") this.#consumers.tell(effect);
+      else if ("request" in effect) this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
     }
     this.#endIdleConsumers();
   }
@@ -309,6 +303,8 @@ export class Shell implements Broker {
       fatal(error);
       return;
     }
+    // A commit and a read under way at the same time may both fail; the store is reopened once.
+    if (this.#state === "readonly" || this.#state === "stopped") return;
     log.error(`a write was rejected: ${error.message}; nothing is acknowledged until the store is reopened`);
     const wasDraining = this.#state === "draining";
     this.#refusal = error.code === "disk_full" ? storageFull() : unavailable();

@@ -3,9 +3,9 @@
 // throttles is strictly first in, first out, and many lanes cost a logarithm.
 import { type FairnessKey } from "./fairness-key.ts";
 import { type MessageTable, none } from "./message-table.ts";
-import type { LaneFacts } from "./mutations.ts";
+import type { NumberedLane } from "./mutations.ts";
 
-export class Lane implements LaneFacts {
+export class Lane implements NumberedLane {
   readonly id: number;
   readonly key: FairnessKey;
   readonly throttleKeys: readonly string[];
@@ -13,6 +13,9 @@ export class Lane implements LaneFacts {
   tail = none;
   /** Messages of this lane in any state; at 0 the lane goes. */
   total = 0;
+  /** For whoever numbers lanes while writing: the pass, and the number in it. */
+  numberedIn = 0;
+  number = 0;
   /** Place in the key's heap; -1 = not in it. */
   heapIndex = -1;
 

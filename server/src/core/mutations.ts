@@ -10,6 +10,13 @@ export interface LaneFacts {
   readonly throttleKeys: readonly string[];
 }
 
+/** A lane that can be numbered without a look-up: with many keys, nearly every message of a commit has another lane. */
+export interface NumberedLane extends LaneFacts {
+  /** The pass of writing in which `number` was given. */
+  numberedIn: number;
+  number: number;
+}
+
 /** Who holds a lease. */
 export interface Holder {
   readonly kind: ConsumerKind;
@@ -30,7 +37,7 @@ interface Located {
 export interface EnqueuedMutation {
   readonly type: "enqueued";
   readonly slot: number;
-  readonly lane: LaneFacts;
+  readonly lane: NumberedLane;
   readonly sequence: number;
   /** Wall clock. */
   readonly enqueuedAt: number;

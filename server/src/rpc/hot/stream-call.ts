@@ -27,6 +27,9 @@ export class StreamCall implements Http2Call, StreamTransport {
   /** The handler was told that no more requests come. */
   #inputClosed = false;
   #deadline: NodeJS.Timeout | undefined = undefined;
+  #writing = false;
+  /** Behind the write under way. Node would join them and call back for all of them together, when the last has left. */
+  readonly #waiting: { readonly responses: Buffer; readonly taken: () => void }[] = [];
   readonly #reader: EnvelopeReader;
   readonly #startedAt: number;
   readonly #context: CallContext;
@@ -91,9 +94,20 @@ export class StreamCall implements Http2Call, StreamTransport {
     const stream = this.#stream;
     if (this.#state !== "live" || isOver(stream)) return;
     this.opened();
+    if (this.#writing) this.#waiting.push({ responses, taken });
+    else this.#writeNow(responses, taken);
+  }
+
+  #writeNow(responses: Buffer, taken: () => void): void {
+    const stream = this.#stream;
+    this.#writing = true;
     stream.write(responses, () => {
       // Node calls back without an error for the write that a reset interrupts. A stream that is over tells its handler.
-      if (!stream.destroyed && this.#state !== "over") taken();
+      if (stream.destroyed || this.#state === "over") return;
+      taken();
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#writing = false;
+      else this.#writeNow(next.responses, next.taken);
     });
   }
 
@@ -103,6 +117,7 @@ export class StreamCall implements Http2Call, StreamTransport {
     if (this.#state !== "live" || isOver(stream)) return;
     clearTimeout(this.#deadline);
     if (!this.#headersSent && failed === undefined) this.opened();
+    for (const { responses, taken } of this.#waiting.splice(0)) this.#writeNow(responses, taken);
     this.#state = "ended";
     this.#code = failed === undefined ? 0 : codeOf(failed);
     if (!this.#headersSent && failed !== undefined) respondFailure(stream, protocol, failed);

@@ -17,6 +17,7 @@ import { readConsume, readStreamLease } from "../wire/request-wire.ts";
 import { ResponseFrames } from "../wire/response-frames.ts";
 import { writeLeaseLost, writeSettlementResults } from "../wire/settle-wire.ts";
 import type { StreamHandler, StreamMethod, StreamTransport } from "./call.ts";
+import { recycle } from "./growing-bytes.ts";
 
 /** Writes what was gathered; without anything there is nothing to wait for. */
 function flush(frames: ResponseFrames, transport: StreamTransport, taken: () => void): void {
@@ -27,10 +28,12 @@ function flush(frames: ResponseFrames, transport: StreamTransport, taken: () => 
 
 const streamEnqueue: StreamMethod = ({ broker, messageLimits }, _caller, transport) => {
   const frames = new ResponseFrames();
-  const session = new EnqueueSession<EnqueueFrame>(broker, {
-    results({ frame }, outcomes) {
+  const session = new EnqueueSession<EnqueueFrame & { readonly request: Buffer }>(broker, {
+    results({ frame, request }, outcomes) {
       writeStreamEnqueueResponse(frames.room(outcomes.length * 42), frame, outcomes);
       frames.close();
+      // The bodies, which are views of the request, are in the store or refused: nobody reads them any more.
+      recycle(request);
     },
     flush: (taken) => flush(frames, transport, taken),
     end: (failed) => transport.end(failed),
@@ -42,7 +45,7 @@ const streamEnqueue: StreamMethod = ({ broker, messageLimits }, _caller, transpo
     message(request) {
       const frame = splitStreamEnqueue(request, messageLimits);
       if ("reason" in frame) session.refuse(frame);
-      else session.frame(frame, request.length);
+      else session.frame({ ...frame, request }, request.length);
     },
     refuse: (failed) => session.refuse(failed),
     inputEnded: () => session.inputEnded(),

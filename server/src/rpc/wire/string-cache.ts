@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 
-const slots = 1024;
+const slots = 16_384;
 const slotBytes = 64;
 
 /**

@@ -1,7 +1,7 @@
 // A journal record: everything that one commit changed, in order. Envelope | base time | events; an event is a tag and
 // its fields. Lanes, holders and payload records are defined once per journal record and then named by number.
 import type { LeaseToken } from "../../core/commands.ts";
-import type { Holder, LaneFacts } from "../../core/mutations.ts";
+import type { Holder, LaneFacts, NumberedLane } from "../../core/mutations.ts";
 import { type ByteReader, ByteWriter, MalformedRecordError } from "./bytes.ts";
 
 const Tag = {
@@ -103,15 +103,40 @@ export class Numbering<T> {
   }
 }
 
+/** Passes of numbering lanes, over all writers: each has a number of its own. */
+let passes = 0;
+
+export class LaneNumbering {
+  #pass = 0;
+  #next = 0;
+
+  begin(): void {
+    passes += 1;
+    this.#pass = passes;
+    this.#next = 0;
+  }
+
+  /** The number of the lane in this pass, written down at its first use. */
+  of(lane: NumberedLane, out: ByteWriter, tag: number): number {
+    if (lane.numberedIn === this.#pass) return lane.number;
+    lane.numberedIn = this.#pass;
+    lane.number = this.#next;
+    this.#next += 1;
+    out.byte(tag);
+    writeLane(out, lane);
+    return lane.number;
+  }
+}
+
 export class EventWriter {
   readonly #out = new ByteWriter();
-  readonly #lanes = new Numbering<LaneFacts>();
+  readonly #lanes = new LaneNumbering();
   readonly #holders = new Numbering<Holder>();
   #base = 0;
 
   begin(base: number): void {
     this.#base = base;
-    this.#lanes.clear();
+    this.#lanes.begin();
     this.#holders.clear();
     this.#out.varint(base);
   }
@@ -124,11 +149,8 @@ export class EventWriter {
     this.#tag(Tag.payloadRecord, queueNumber, id);
   }
 
-  enqueued(lane: LaneFacts, message: Omit<EnqueuedEvent, "length">, length: number): void {
-    const number = this.#lanes.of(lane, (added) => {
-      this.#out.byte(Tag.lane);
-      writeLane(this.#out, added);
-    });
+  enqueued(lane: NumberedLane, message: Omit<EnqueuedEvent, "length">, length: number): void {
+    const number = this.#lanes.of(lane, this.#out, Tag.lane);
     this.#tag(Tag.enqueued, number, message.sequence);
     this.#out.signed(message.enqueuedAt - this.#base);
     this.#out.signed(message.readyAt - message.enqueuedAt);

@@ -1,9 +1,9 @@
 // A page: the scheduling facts of messages of one queue as of one commit. Envelope | commit | entries; lanes, holders and
 // payload records are defined at their first use and then named by number.
-import type { Holder, LaneFacts } from "../../core/mutations.ts";
+import type { Holder, LaneFacts, NumberedLane } from "../../core/mutations.ts";
 import { type ByteReader, ByteWriter, MalformedRecordError } from "./bytes.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
-import { type LeasedEvent, Numbering, defined, readHolder, readLane, writeHolder, writeLane } from "./events.ts";
+import { LaneNumbering, type LeasedEvent, Numbering, defined, readHolder, readLane, writeHolder } from "./events.ts";
 import { pageKey } from "./keys.ts";
 
 const Tag = { lane: 1, holder: 2, payloadRecord: 3, ready: 4, leased: 5, quarantined: 6 } as const;
@@ -34,31 +34,28 @@ export interface PageReader {
 
 export class PageWriter {
   readonly #out = new ByteWriter();
-  readonly #lanes = new Numbering<LaneFacts>();
+  readonly #lanes = new LaneNumbering();
   readonly #holders = new Numbering<Holder>();
   readonly #records = new Numbering<RecordName>();
   #base = 0;
   #begun = false;
 
   begin(commit: number): void {
-    this.#lanes.clear();
+    this.#lanes.begin();
     this.#holders.clear();
     this.#records.clear();
     this.#begun = false;
     this.#out.varint(commit);
   }
 
-  message(lane: LaneFacts, facts: MessageFacts, record: RecordName, state: StoredState): void {
+  message(lane: NumberedLane, facts: MessageFacts, record: RecordName, state: StoredState): void {
     const out = this.#out;
     if (!this.#begun) {
       this.#begun = true;
       this.#base = facts.enqueuedAt;
       out.varint(this.#base);
     }
-    const laneNumber = this.#lanes.of(lane, (added) => {
-      out.byte(Tag.lane);
-      writeLane(out, added);
-    });
+    const laneNumber = this.#lanes.of(lane, out, Tag.lane);
     const recordNumber = this.#records.of(record, (added) => {
       out.byte(Tag.payloadRecord);
       out.varint(added.id);
