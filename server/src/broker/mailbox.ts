@@ -6,6 +6,8 @@ import type { Command } from "../core/commands.ts";
 export const maxTurnMessages = 4_096;
 export const maxTurnBytes = 4 * 1_048_576;
 const maxTurnCommands = 16_384;
+/** What a walk over all keys or queues counts as: up to tens of milliseconds, so that few share a turn. */
+const walkMessages = 1_024;
 /** Bytes of messages that may wait; beyond, an enqueue is refused with OVERLOADED. */
 export const maxWaitingBytes = 64 * 1_048_576;
 
@@ -43,6 +45,7 @@ export class Mailbox {
           break;
         }
       } else if (command.type === "settle") messages += command.items.length;
+      else if (command.type === "queue-stats" || command.type === "list-queues") messages += walkMessages;
       at += 1;
       if (messages >= maxTurnMessages) break;
     }
