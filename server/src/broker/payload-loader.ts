@@ -5,7 +5,7 @@ import { payloadKey } from "../storage/journal/keys.ts";
 import type { PayloadRecord } from "../storage/journal/ledger.ts";
 import type { PayloadCache } from "../storage/journal/payload-cache.ts";
 import { payloadHeaderIntact, readPayload } from "../storage/journal/payload-record.ts";
-import type { Shard } from "../storage/port.ts";
+import { type Shard, StorageError } from "../storage/port.ts";
 import type { LoadedDelivery } from "./contract.ts";
 import type { BytesPlace, Engine } from "./engine.ts";
 
@@ -82,11 +82,29 @@ export class PayloadLoader {
     }
     if (missing.length === 0) return values;
     const keys = missing.map((record) => payloadKey(record.queueNumber, record.id));
-    const read = await this.#shard.getMany(keys);
+    const read = await this.#getMany(keys);
     for (let at = 0; at < missing.length; at += 1) {
       const record = missing[at] as PayloadRecord;
       const value = read[at];
       if (value !== undefined && payloadHeaderIntact(keys[at] as Uint8Array, value)) values.set(record, value);
+    }
+    return values;
+  }
+
+  /** The store may find one value damaged and then gives none: the others are read without it. */
+  async #getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    try {
+      return await this.#shard.getMany(keys);
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+    }
+    const values: (Uint8Array | undefined)[] = [];
+    for (const key of keys) {
+      const read = this.#shard.getMany([key]).catch((error: unknown) => {
+        if (isCorrupt(error)) return [];
+        throw error;
+      });
+      values.push((await read)[0]);
     }
     return values;
   }
@@ -103,6 +121,10 @@ export class PayloadLoader {
       before = place;
     }
   }
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof StorageError && error.code === "corrupt";
 }
 
 function bodyAt(

@@ -159,6 +159,7 @@ export class TurnLoop {
 
   /** Until the next command, or the next due time. */
   #rest(): void {
+    if (this.#over) return;
     const at = this.#life.engine.core.nextDeadline;
     // A timer that fires early costs one look; setting it anew with every turn would cost more.
     if (at >= this.#timerAt) return;

@@ -15,12 +15,13 @@ type Read = (values: readonly (Uint8Array | undefined)[]) => Promise<(Uint8Array
 interface Rig {
   readonly broker: Broker;
   readonly clock: ManualClock;
+  readonly storage: GatedStorage;
   /** What becomes of payload records on their way from the disk. */
   onRead: Read;
 }
 
 /** Each message has a payload record of its own, and nothing stays in the cache. */
-async function rig(): Promise<Rig> {
+async function rig(checkpointJournalBytes = 1 << 24): Promise<Rig> {
   const storage = new GatedStorage();
   const clock = new ManualClock();
   const onRead: Read = (values) => Promise.resolve([...values]);
@@ -50,23 +51,20 @@ async function rig(): Promise<Rig> {
     fatal: (error) => assert.fail(String(error)),
     clock,
     payloadCacheBytes: 0,
+    checkpointJournalBytes,
   });
-  const made: Rig = { broker, clock, onRead };
+  const made: Rig = { broker, clock, storage, onRead };
   await broker.createQueue("q", 1_000);
   return made;
 }
 
+function messageOf(body: string): EnqueueItem {
+  return { queue: "q", fairnessKey: "k", weight: 0, cost: 1, throttleKeys: [], body: Buffer.from(body) };
+}
+
 async function enqueue(broker: Broker, ...bodies: string[]): Promise<void> {
   for (const body of bodies) {
-    const item: EnqueueItem = {
-      queue: "q",
-      fairnessKey: "k",
-      weight: 0,
-      cost: 1,
-      throttleKeys: [],
-      body: Buffer.from(body),
-    };
-    const outcomes = await new Promise<unknown>((resolve) => broker.enqueue([item], resolve));
+    const outcomes = await new Promise<unknown>((resolve) => broker.enqueue([messageOf(body)], resolve));
     assert.equal(typeof (outcomes as EnqueueOutcome[])[0], "string");
   }
 }
@@ -159,4 +157,48 @@ test("when a stream's bytes cannot be read, what was written to it before ends a
   await next.until((told) => told.deliveries.length === 2);
   const attempts = next.deliveries.map(({ body, attempts }) => `${Buffer.from(body).toString()} ${attempts}`);
   assert.deepEqual(attempts.sort(), ["held 1", "unread 0"]);
+});
+
+test("a value that the store itself finds damaged costs its own messages only", async () => {
+  const made = await rig();
+  await enqueue(made.broker, "bad", "good", "better");
+  made.onRead = (values) => {
+    const isBad = values.some((value) => value !== undefined && Buffer.from(value).includes("bad"));
+    return isBad ? Promise.reject(new StorageError("corrupt", "a damaged block")) : Promise.resolve([...values]);
+  };
+  const listener = new Listener();
+  consume(made.broker, listener, "stream", 2);
+  await listener.until((told) => told.deliveries.length === 2);
+  assert.deepEqual(bodies(listener), ["good", "better"]);
+});
+
+test("a read and a commit that fail together reopen the store once", async () => {
+  // A checkpoint begins with the first message, and reads its bytes to move them.
+  const made = await rig(25);
+  const { broker, clock, storage } = made;
+  let refuse = (): void => undefined;
+  const reading = new Promise<void>((started) => {
+    made.onRead = () => {
+      started();
+      return new Promise((_, reject) => (refuse = () => reject(new StorageError("unwritable", "no"))));
+    };
+  });
+  await enqueue(broker, "a");
+  await reading;
+  storage.gated = true;
+  const doubtful = new Promise<unknown>((resolve) => broker.enqueue([messageOf("b")], resolve));
+  const commit = await storage.nextHeld();
+  refuse();
+  await doubtful;
+  commit.reject("failed", false);
+  storage.gated = false;
+  made.onRead = (values) => Promise.resolve([...values]);
+  for (let times = 0; times < 200; times += 1) {
+    clock.advance(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(broker.state, "serving");
+  assert.equal(storage.opened, 2);
+  await broker.stop(0);
+  assert.equal(clock.timers, 0);
 });
