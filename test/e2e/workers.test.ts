@@ -15,6 +15,8 @@ interface Worker {
   readonly child: ChildProcess;
   /** Resolves when it has printed so many lines. */
   printed(lines: number): Promise<string[]>;
+  /** Resolves when it reads nothing more: with the ids that it has printed. */
+  deaf(): Promise<string[]>;
 }
 
 function spawnWorker(scope: Scope, server: ServerProcess, ...mode: string[]): Worker {
@@ -34,6 +36,10 @@ function spawnWorker(scope: Scope, server: ServerProcess, ...mode: string[]): Wo
     async printed(lines) {
       while (output.split("\n").length <= lines) await Promise.race([once(child.stdout, "data"), ended]);
       return output.split("\n").slice(0, lines);
+    },
+    async deaf() {
+      while (!output.endsWith("deaf\n")) await Promise.race([once(child.stdout, "data"), ended]);
+      return output.split("\n").slice(0, -2);
     },
   };
 }
@@ -74,8 +80,8 @@ describe("a worker that is killed", () => {
 
   test("is not blamed for what was never written to it", async (t) => {
     const server = await withMessages(t, 3);
-    const victim = spawnWorker(t, server, "deaf", "3");
-    await victim.printed(1);
+    const victim = spawnWorker(t, server, "StreamLease", "3");
+    await victim.deaf();
     // Each is larger than its HTTP/2 window: leased to it as far as may wait unwritten, and none of them ever written.
     await enqueue(server, 8, 256 * 1024);
     await server.until(
@@ -102,6 +108,34 @@ describe("a worker that is killed", () => {
     );
     await heir.cancel();
   });
+});
+
+describe("a worker that dies of a message while more is on its way to it", () => {
+  for (const method of ["StreamLease", "Consume"] as const) {
+    test(`ends an attempt of what has reached it (${method})`, async (t) => {
+      // All of it is leased at once, and does not fit into its HTTP/2 window.
+      const server = await withMessages(t, 90, 10 * 1024);
+      const met: string[] = [];
+      for (let deaths = 0; deaths < 2; deaths++) {
+        const victim = spawnWorker(t, server, method, "1");
+        const ids = await victim.deaf();
+        met.push(...ids);
+        victim.child.kill("SIGKILL");
+        await server.until(
+          () => server.stats(QUEUE),
+          ({ inFlight }) => inFlight === 0,
+        );
+        // What has killed it must not be the first that the next one meets: it went to the end of the line.
+        assert.ok(deaths === 0 || !ids.includes(met[0]!), "the same message kills worker after worker, uncounted");
+      }
+      const heir = new WorkerStream(server.clients("grpc").service, { queue: QUEUE }, 90);
+      await heir.holds(90);
+      const first = heir.messages.find(({ message }) => message?.id === met[0]);
+      assert.equal(first?.message?.metadata?.attemptCount, 1);
+      assert.ok(attemptsOf(heir.messages).includes(0), "and what has not reached any has none");
+      await heir.cancel();
+    });
+  }
 });
 
 describe("a worker that leaves in good order", () => {

@@ -1,5 +1,6 @@
 import type { AdoptedLease, Consumer, ConsumerSink, LoadedDelivery } from "../broker/contract.ts";
 import type { Failure } from "../core/errors.ts";
+import { DeliveryParts } from "./delivery-parts.ts";
 import { TurnFlush } from "./turn-flush.ts";
 
 /** Where a ConsumeSession speaks to its client. */
@@ -12,6 +13,9 @@ export interface ConsumeOut {
   flush(taken: () => void): void;
   end(failed: Failure | undefined): void;
 }
+
+/** Messages of one write, about: less than the 64 KiB that HTTP/2 lets a stream carry before its client has read any. */
+const partBytes = 32 * 1024;
 
 /**
  * The consumer's side of Consume: a stream without credit, held to its bounds by the broker.
@@ -27,13 +31,23 @@ export class ConsumeSession implements ConsumerSink {
   #written = 0;
   readonly #out: ConsumeOut;
   readonly #flush: TurnFlush;
+  readonly #parts: DeliveryParts;
 
   constructor(out: ConsumeOut) {
     this.#out = out;
     this.#flush = new TurnFlush(() => {
+      this.#parts.flushed();
       const ordinal = this.#gathered;
       out.flush(() => this.#taken(ordinal));
     });
+    this.#parts = new DeliveryParts(
+      partBytes,
+      (deliveries) => {
+        out.messages(deliveries);
+        this.#gathered = deliveries[deliveries.length - 1]!.ordinal;
+      },
+      this.#flush,
+    );
   }
 
   attach(consumer: Consumer): void {
@@ -45,10 +59,7 @@ export class ConsumeSession implements ConsumerSink {
   }
 
   deliver(deliveries: readonly LoadedDelivery[]): void {
-    if (this.#ended || deliveries.length === 0) return;
-    this.#out.messages(deliveries);
-    this.#gathered = deliveries[deliveries.length - 1]!.ordinal;
-    this.#flush.soon();
+    if (!this.#ended && deliveries.length > 0) this.#parts.add(deliveries);
   }
 
   #taken(ordinal: number): void {

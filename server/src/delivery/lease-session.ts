@@ -3,6 +3,7 @@ import type { ConnectionId, SettleItem } from "../core/commands.ts";
 import type { LostLease, SettleOutcome } from "../core/effects.ts";
 import { failure } from "../core/errors.ts";
 import type { Failure } from "../core/errors.ts";
+import { DeliveryParts } from "./delivery-parts.ts";
 import { FramesUnderWay } from "./frames-under-way.ts";
 import { outcomesOf } from "./partial-frame.ts";
 import type { PartialFrame } from "./partial-frame.ts";
@@ -16,6 +17,9 @@ export interface LeaseSubscription {
   /** 0 = the queue's. */
   readonly visibilityMs: number;
 }
+
+/** Messages of one write, about: as many as share a response, of which a worker sees nothing before it is complete. */
+const partBytes = 240 * 1024;
 
 /** One request of the worker. */
 export interface LeaseFrame {
@@ -64,6 +68,7 @@ export class LeaseSession implements ConsumerSink {
   readonly #out: LeaseOut;
   readonly #settling: FramesUnderWay<number | bigint, readonly SettleOutcome[]>;
   readonly #flush: TurnFlush;
+  readonly #parts: DeliveryParts;
   readonly #grant = new TurnFlush(() => {
     this.#consumer?.credit(this.#credit);
     this.#credit = 0;
@@ -74,6 +79,14 @@ export class LeaseSession implements ConsumerSink {
     this.#who = who;
     this.#out = out;
     this.#flush = new TurnFlush(() => this.#write());
+    this.#parts = new DeliveryParts(
+      partBytes,
+      (deliveries) => {
+        out.messages(deliveries);
+        this.#gathered = deliveries[deliveries.length - 1]!.ordinal;
+      },
+      this.#flush,
+    );
     this.#settling = new FramesUnderWay(out, (frame, outcomes) => {
       if (this.#state === "ended") return;
       out.settled(frame, outcomes);
@@ -126,10 +139,7 @@ export class LeaseSession implements ConsumerSink {
   }
 
   deliver(deliveries: readonly LoadedDelivery[]): void {
-    if (this.#state !== "live" || deliveries.length === 0) return;
-    this.#out.messages(deliveries);
-    this.#gathered = deliveries[deliveries.length - 1]!.ordinal;
-    this.#flush.soon();
+    if (this.#state === "live" && deliveries.length > 0) this.#parts.add(deliveries);
   }
 
   lost(leases: readonly LostLease[]): void {
@@ -193,6 +203,7 @@ export class LeaseSession implements ConsumerSink {
   }
 
   #write(): void {
+    this.#parts.flushed();
     const ordinal = this.#gathered;
     const settled = this.#settling.flushed();
     this.#out.flush(() => {

@@ -74,6 +74,20 @@ test("a turn is one write, and only what the transport took counts as written", 
   assert.ok(!out.told.some((what) => what.startsWith("end")));
 });
 
+test("what is more than a part is several writes, each of which counts by itself", async () => {
+  const { out, session, consumer } = await live();
+  out.told.length = out.takes.length = 0;
+  const large = Buffer.alloc(100 * 1024);
+  session.deliver([1, 2, 3, 4, 5].map((ordinal) => delivery(ordinal, large)));
+  session.deliver([delivery(6, Buffer.alloc(1024 * 1024)), delivery(7, bytes)]);
+  await turn();
+  assert.deepEqual(out.told, ["messages 1,2", "messages 3,4", "messages 5", "messages 6", "messages 7"]);
+  for (const ordinal of [2, 4, 5, 6, 7]) {
+    out.takes.shift()!();
+    assert.equal(consumer.writtenOrdinal, ordinal);
+  }
+});
+
 test("a worker that ends its half gets the results of what it sent before, then OK", async () => {
   const { broker, out, session, consumer } = await live();
   broker.held = [];
