@@ -23,9 +23,15 @@ export function checkCommand(model: Model, reader: TurnReader, command: Command)
       if (consumer !== undefined) consumer.credit += command.messages;
       return;
     }
-    case "written": {
-      const unwritten = model.consumers.get(command.consumer)?.unwritten;
-      while (unwritten?.[0] !== undefined && unwritten[0].ordinal <= command.ordinal) unwritten.shift();
+    case "written":
+      model.consumers.get(command.consumer)?.wrote(command.ordinal);
+      return;
+    case "undelivered": {
+      const consumer = model.consumers.get(command.consumer);
+      for (const ordinal of command.ordinals) consumer?.neverWrites(ordinal);
+      // A poll that was sent anything is over; a Consume stream has no credit.
+      const back = consumer?.kind === "stream" || (consumer?.kind === "poll" && command.all);
+      if (consumer !== undefined && back) consumer.credit += command.ordinals.length;
       return;
     }
     case "close":
@@ -120,8 +126,9 @@ function checkClose(model: Model, reader: TurnReader, command: CommandOf<"close"
   model.consumers.delete(consumer.id);
   consumer.queue.consumers.delete(consumer);
   const expected = new Map<number, boolean>();
+  const written = Math.max(command.written, consumer.written);
   for (const lease of consumer.leases) {
-    if (lease.ordinal > command.written) expected.set(lease.message.sequence, false);
+    if (lease.ordinal > written) expected.set(lease.message.sequence, false);
     else if (consumer.kind === "poll") model.letGo(lease);
     else expected.set(lease.message.sequence, true);
   }
@@ -144,8 +151,7 @@ function checkQuarantine(model: Model, reader: TurnReader, command: CommandOf<"q
     const { consumer, ordinal } = message.lease;
     noteLoss(reader, message.lease);
     model.endLease(message.lease, false);
-    // It will never be written; nor does anything before it wait any more.
-    while (consumer?.unwritten[0] !== undefined && consumer.unwritten[0].ordinal <= ordinal) consumer.unwritten.shift();
+    consumer?.neverWrites(ordinal);
   } else if (!message.quarantined) model.takeReady(message);
   message.quarantined = true;
 }

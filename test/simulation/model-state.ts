@@ -126,6 +126,8 @@ export class ModelConsumer {
   delivered = 0;
   readonly leases = new Set<ModelLease>();
   unsettledBytes = 0;
+  /** The last ordinal that is known to be written. */
+  written = 0;
   readonly unwritten: { readonly ordinal: number; readonly bytes: number }[] = [];
 
   constructor(
@@ -148,6 +150,16 @@ export class ModelConsumer {
     this.session = who.session;
     this.visibilityMs = visibilityMs;
     this.credit = credit;
+  }
+
+  wrote(ordinal: number): void {
+    this.written = Math.max(this.written, ordinal);
+    while (this.unwritten[0] !== undefined && this.unwritten[0].ordinal <= ordinal) this.unwritten.shift();
+  }
+
+  neverWrites(ordinal: number): void {
+    const at = this.unwritten.findIndex((each) => each.ordinal === ordinal);
+    if (at >= 0) this.unwritten.splice(at, 1);
   }
 }
 

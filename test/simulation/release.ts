@@ -1,10 +1,12 @@
 // The effects of a durable turn reach producers and workers.
 import type { Command } from "../../server/src/core/commands.ts";
-import type { Effect } from "../../server/src/core/effects.ts";
+import type { Delivery, Effect } from "../../server/src/core/effects.ts";
 import { parseMessageId } from "../../server/src/core/message-id.ts";
 import type { TurnUnderWay } from "./broker-process.ts";
 import { expect } from "./failure.ts";
 import type { World } from "./world.ts";
+
+type Deliver = Extract<Effect, { type: "deliver" }>;
 
 export class Release {
   readonly #world: World;
@@ -29,18 +31,34 @@ export class Release {
     }
   }
 
-  #deliver(effect: Extract<Effect, { type: "deliver" }>, bodies: readonly Uint8Array[]): void {
-    const { clients, trace, model, life } = this.#world;
+  #deliver(effect: Deliver, bodies: readonly Uint8Array[]): void {
+    const { trace, model, random, hostile } = this.#world;
+    const unreadable = hostile && random.oneIn(150) ? this.#unreadable(effect) : [];
     for (const [at, delivery] of effect.deliveries.entries()) {
-      clients.delivered(delivery, clients.streams.get(effect.consumer), life);
       trace.add(delivery.sequence);
       trace.add(delivery.token.low);
       trace.add(effect.consumer);
+      if (unreadable.includes(delivery)) continue;
+      const { clients, life } = this.#world;
+      clients.delivered(delivery, clients.streams.get(effect.consumer), life);
       const message = model.queuesByNumber.get(delivery.queueNumber)?.messages.get(delivery.sequence);
       const body = bodies[at] as Uint8Array;
       const same = message !== undefined && Buffer.compare(message.item.body, body) === 0;
       expect(same, () => `message ${delivery.id} is delivered with other bytes than it came with`);
     }
+  }
+
+  /** The disk has damaged the bytes of some: they are set aside, and the consumer never gets them. */
+  #unreadable(effect: Deliver): readonly Delivery[] {
+    const { random, mailbox, coverage } = this.#world;
+    const { consumer, deliveries } = effect;
+    const all = random.oneIn(2);
+    const damaged = all ? deliveries : [random.pick(deliveries)];
+    for (const { queueNumber, sequence } of damaged) mailbox.push({ type: "quarantine", queueNumber, sequence });
+    const ordinals = damaged.map(({ ordinal }) => ordinal);
+    mailbox.push({ type: "undelivered", consumer, ordinals, all: damaged.length === deliveries.length });
+    coverage.quarantined += damaged.length;
+    return damaged;
   }
 
   #answer(command: Command, effect: Effect): void {
