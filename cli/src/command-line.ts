@@ -2,12 +2,14 @@
 import { readFileSync } from "node:fs";
 import { Config, run } from "@oclif/core";
 import { reportOf, UsageError } from "./command-failure.ts";
+import { exitCodes } from "./exit-codes.ts";
 
 /**
  * Runs the command that the arguments name. `mainUrl` tells a checkout (src/main.ts, commands as TypeScript, no
  * manifest) from an installed package (dist/main.js). Never rejects; the exit status is set.
  */
 export async function runCommandLine(argv: string[], mainUrl: string): Promise<void> {
+  reportBrokenOutput();
   const fromSource = mainUrl.endsWith("/src/main.ts");
   const root = new URL("..", mainUrl);
   const pjson = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as PackageJson;
@@ -38,6 +40,21 @@ export async function runCommandLine(argv: string[], mainUrl: string): Promise<v
     if (argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: report })}\n`);
     else process.stderr.write(`fila: ${report.message}\n`);
   }
+}
+
+/**
+ * oclif throws errors of stdout out of an event, which ends the process with a stack and without releasing anything. A
+ * reader that left is quiet; anything else, such as a full disk, is told once, on stderr, as stdout is what broke.
+ */
+function reportBrokenOutput(): void {
+  process.stdout.removeAllListeners("error");
+  let told = false;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (told || error.code === "EPIPE") return;
+    told = true;
+    process.exitCode = exitCodes.error;
+    process.stderr.write(`fila: the output cannot be written: ${error.message}\n`);
+  });
 }
 
 /** Operators of this protocol write `fila --addr HOST:PORT queue list`: flags before the command move behind it. */

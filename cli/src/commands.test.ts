@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -123,6 +123,51 @@ test("lines go in and out byte for byte; a line without a key is counted", async
     .split("\n")
     .map((line) => JSON.parse(line) as { payload: string; encoding: string });
   assert.deepEqual(payloads.find(({ encoding }) => encoding === "base64")?.payload, "/wAB");
+});
+
+test("what was not sent is told: a line beyond all measure ends the reading after what came before it", async () => {
+  await fila(["queue", "create", "huge"]);
+  const input = Buffer.concat([
+    Buffer.from("first\nsecond\n"),
+    Buffer.alloc(65 * 1024 * 1024, "x"),
+    Buffer.from("\nlast\n"),
+  ]);
+  const { status, stderr } = await fila(["enqueue", "huge", "--lines"], input);
+  assert.equal(status, 2);
+  assert.match(stderr, /^fila: line 3: a line of the input is longer than \d+ bytes\n/);
+  assert.match(stderr, /\nEnqueued 2 message\(s\) to "huge" in .*; nothing behind line 2 was sent\n$/);
+  const json = await fila(["enqueue", "huge", "--lines", "--json"], input);
+  const { enqueued, failed, stopped, error } = JSON.parse(json.stdout) as Record<string, unknown>;
+  assert.deepEqual([enqueued, failed, stopped, (error as { line: number }).line], [2, 0, true, 3]);
+});
+
+const full = { skip: existsSync("/dev/full") ? false : "this system has no /dev/full" };
+
+test("a full disk is one line and no stack, and what was not written stays in the queue", full, async () => {
+  await fila(["queue", "create", "full"]);
+  await fila(["enqueue", "full", "only"]);
+  for (const flags of [
+    ["--max", "1"],
+    ["--exit-on-empty", "--json"],
+  ]) {
+    const device = openSync("/dev/full", "w");
+    const child = spawn(bin, ["consume", "full", ...flags], {
+      env: { ...process.env, FILA_ADDR: addr },
+      stdio: ["ignore", device, "pipe"],
+    });
+    closeSync(device);
+    const [stderr, [status]] = await Promise.all([
+      text(child.stderr!),
+      once(child, "close") as Promise<[number | null]>,
+    ]);
+    assert.deepEqual(
+      [status, stderr.split("\n")[0]],
+      [1, "fila: the output cannot be written: ENOSPC: no space left on device, write"],
+    );
+    assert.doesNotMatch(stderr, /node:|at /);
+  }
+  const rest = await fila(["consume", "full", "--exit-on-empty", "--json"]);
+  assert.equal((JSON.parse(rest.stdout) as { attempt: number }).attempt, 0);
 });
 
 test("a reader that leaves early ends it quietly, and what it did not take stays in the queue", async () => {

@@ -13,6 +13,11 @@ export class Output {
     stream.on("error", (error) => this.#fail(error));
   }
 
+  /** Why nothing can be written any more. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** The reader closed its end. */
   get closedByReader(): boolean {
     return this.#failure !== undefined && (this.#failure as { code?: unknown }).code === "EPIPE";

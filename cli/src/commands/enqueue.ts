@@ -92,10 +92,11 @@ export default class Enqueue extends BaseCommand {
     const seconds = (performance.now() - begun) / 1000;
     const reports = result.errors.map(({ line, error }) => ({ line, ...reportOf(error, addr) }));
     if (json) {
-      const { enqueued, failed } = result;
+      const { enqueued, failed, stopped } = result;
       this.printJson({
         enqueued,
         failed,
+        stopped,
         withoutKey,
         seconds,
         ...(reports[0] && { error: reports[0], errors: reports }),
@@ -113,6 +114,7 @@ function summary(queue: string, result: LinesResult, withoutKey: number, seconds
   const parts = [`Enqueued ${result.enqueued} message(s) to "${queue}" in ${seconds.toFixed(2)} s`];
   if (withoutKey > 0) parts.push(`${withoutKey} line(s) did not match --key-regex and got the default key`);
   if (result.failed > 0) parts.push(`${result.failed} line(s) failed or have no answer`);
+  if (result.stopped) parts.push(`nothing behind line ${result.enqueued + result.failed} was sent`);
   return parts.join("; ");
 }
 
