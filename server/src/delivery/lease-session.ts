@@ -58,6 +58,9 @@ export class LeaseSession implements ConsumerSink {
   #consumer: Consumer | undefined = undefined;
   #queue = "";
   #failure: Failure | undefined = undefined;
+  #opened = false;
+  /** The worker has sent its last request before it knew whether the queue exists; it learns that first. */
+  #endsWhenOpened = false;
   /** Granted by the worker and not yet told to the broker: however many requests come at once, it is told once. */
   #credit = 0;
   /** Last ordinal handed to `out`, and last one that the transport took. */
@@ -134,8 +137,10 @@ export class LeaseSession implements ConsumerSink {
 
   opened(visibilityMs: number, adopted: readonly AdoptedLease[]): void {
     if (this.#state !== "live" && this.#state !== "ending") return;
+    this.#opened = true;
     this.#out.subscribed(visibilityMs, adopted);
     this.#flush.soon();
+    if (this.#endsWhenOpened && this.#state === "live") this.#begin(undefined);
   }
 
   deliver(deliveries: readonly LoadedDelivery[]): void {
@@ -167,7 +172,10 @@ export class LeaseSession implements ConsumerSink {
     if (this.#state === "new") {
       const message = "StreamLease ended before it subscribed; name a queue in subscribe of the first request";
       this.refuse(failure("INVALID_REQUEST", message, { field: "subscribe" }));
-    } else if (this.#state === "live") this.#begin(undefined);
+    } else if (this.#state === "live") {
+      if (this.#opened) this.#begin(undefined);
+      else this.#endsWhenOpened = true;
+    }
   }
 
   /** The worker broke the protocol. */

@@ -99,6 +99,22 @@ test("a worker that ends its half gets the results of what it sent before, then 
   assert.deepEqual(out.told.slice(-2), ["settled 7", "end OK"]);
 });
 
+test("a worker that ends its half with its first request learns whether the queue exists, and is given nothing", async () => {
+  for (const [queue, told] of [
+    ["q", ["subscribed", "end OK"]],
+    ["missing", ["end QUEUE_NOT_FOUND"]],
+  ] as const) {
+    const broker = new FakeBroker();
+    const out = new FakeOut();
+    const session = new LeaseSession(broker, { connection: 1, principal: "" }, out);
+    session.request({ ...first, subscribe: { ...subscribe, queue } }, 10);
+    session.inputEnded();
+    await turn();
+    assert.deepEqual(out.told, told);
+    assert.equal(broker.consumers[0]!.closedWith, queue === "q" ? 0 : undefined);
+  }
+});
+
 test("the broker ends a stream: results under way come first, the failure last, and no close", async () => {
   const { broker, out, session, consumer } = await live();
   broker.held = [];
