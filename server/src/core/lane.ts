@@ -1,16 +1,27 @@
 // A lane holds the ready messages of one fairness key with one set of throttle keys, in order of (readyAt, sequence), as
 // a list through the message table. A key's lanes with messages stand in a heap by their heads, so that a key without
-// throttles is strictly first in, first out, and many lanes cost a logarithm.
+// throttles is strictly first in, first out, and many lanes cost a logarithm. A message that would have to go in between
+// (released out of order) waits beside the list instead.
 import { type FairnessKey } from "./fairness-key.ts";
 import { type MessageTable, none } from "./message-table.ts";
 import type { NumberedLane } from "./mutations.ts";
+
+/** In place of a previous message: it stands beside the list. */
+const betweenMark = -2;
+/** Shared by all lanes with nothing beside their list; never changed. */
+const nothing: number[] = [];
 
 export class Lane implements NumberedLane {
   readonly id: number;
   readonly key: FairnessKey;
   readonly throttleKeys: readonly string[];
+  /** The message that goes next. */
   head = none;
+  /** Both ends of the list. */
+  first = none;
   tail = none;
+  /** Messages whose place is inside the list: a binary heap, so that no order of releases makes anyone walk the list. */
+  between: number[] = nothing;
   /** Messages of this lane in any state; at 0 the lane goes. */
   total = 0;
   /** For whoever numbers lanes while writing: the pass, and the number in it. */
@@ -35,70 +46,107 @@ export class Lane implements NumberedLane {
 
   /** Adds a message at its place; true when it is the new head. */
   insert(table: MessageTable, slot: number): boolean {
-    if (this.head === none) {
-      this.head = slot;
-      this.tail = slot;
-      table.setNext(slot, none);
-      table.setPrev(slot, none);
-      return true;
-    }
-    if (precedes(table, slot, this.head)) {
-      this.#link(table, none, slot, this.head);
-      return true;
-    }
-    // A new message or a retry belongs at or near the tail, a released one near the head.
-    const before = precedes(table, slot, this.tail) ? this.#placeFromBothEnds(table, slot) : this.tail;
-    this.#link(table, before, slot, table.next(before));
-    return false;
+    // A new message or a retry belongs at the tail, a released one mostly at the head.
+    if (this.first === none || precedes(table, slot, this.first)) this.#link(table, none, slot, this.first);
+    else if (!precedes(table, slot, this.tail)) this.#link(table, this.tail, slot, none);
+    else this.#addBetween(table, slot);
+    this.#findHead(table);
+    return this.head === slot;
   }
 
   /** Adds a message at the end without a look at its place: while restoring, `sort` comes after. */
   append(table: MessageTable, slot: number): void {
     this.#link(table, this.tail, slot, none);
+    this.head = this.first;
   }
 
   /** Links all its messages anew, by their places. */
   sort(table: MessageTable): void {
     const slots: number[] = [];
-    for (let slot = this.head; slot !== none; slot = table.next(slot)) slots.push(slot);
+    for (let slot = this.first; slot !== none; slot = table.next(slot)) slots.push(slot);
     slots.sort((a, b) => (precedes(table, a, b) ? -1 : 1));
-    this.head = none;
+    this.first = none;
     this.tail = none;
     for (const slot of slots) this.append(table, slot);
   }
 
   /** Takes a message out; true when it was the head. */
   remove(table: MessageTable, slot: number): boolean {
+    const wasHead = slot === this.head;
+    if (table.prev(slot) === betweenMark) this.#removeBetween(table, slot);
+    else this.#unlink(table, slot);
+    this.#findHead(table);
+    return wasHead;
+  }
+
+  #findHead(table: MessageTable): void {
+    const early = this.between[0];
+    if (early === undefined) this.head = this.first;
+    else this.head = this.first === none || precedes(table, early, this.first) ? early : this.first;
+  }
+
+  #unlink(table: MessageTable, slot: number): void {
     const before = table.prev(slot);
     const after = table.next(slot);
-    if (before === none) this.head = after;
+    if (before === none) this.first = after;
     else table.setNext(before, after);
     if (after === none) this.tail = before;
     else table.setPrev(after, before);
-    return before === none;
   }
 
-  /** The last message before the place of `slot`; both ends are walked at once, so the nearer one decides the cost. */
-  #placeFromBothEnds(table: MessageTable, slot: number): number {
-    let front = this.head;
-    let back = table.prev(this.tail);
-    for (;;) {
-      if (!precedes(table, slot, back)) return back;
-      const afterFront = table.next(front);
-      if (precedes(table, slot, afterFront)) return front;
-      front = afterFront;
-      back = table.prev(back);
+  #addBetween(table: MessageTable, slot: number): void {
+    if (this.between === nothing) this.between = [];
+    table.setPrev(slot, betweenMark);
+    table.setNext(slot, none);
+    siftUp(table, this.between, this.between.push(slot) - 1);
+  }
+
+  #removeBetween(table: MessageTable, slot: number): void {
+    const heap = this.between;
+    // All but those set aside leave from the top.
+    const at = heap.indexOf(slot);
+    const last = heap.pop() as number;
+    if (last !== slot) {
+      heap[at] = last;
+      siftUp(table, heap, at);
+      siftDown(table, heap, at);
     }
+    if (heap.length === 0) this.between = nothing;
   }
 
   #link(table: MessageTable, before: number, slot: number, after: number): void {
     table.setPrev(slot, before);
     table.setNext(slot, after);
-    if (before === none) this.head = slot;
+    if (before === none) this.first = slot;
     else table.setNext(before, slot);
     if (after === none) this.tail = slot;
     else table.setPrev(after, slot);
   }
+}
+
+function siftUp(table: MessageTable, heap: number[], from: number): void {
+  const slot = heap[from] as number;
+  let at = from;
+  while (at > 0) {
+    const parent = heap[(at - 1) >> 1] as number;
+    if (!precedes(table, slot, parent)) break;
+    heap[at] = parent;
+    at = (at - 1) >> 1;
+  }
+  heap[at] = slot;
+}
+
+function siftDown(table: MessageTable, heap: number[], from: number): void {
+  const slot = heap[from] as number;
+  let at = from;
+  for (let child = at * 2 + 1; child < heap.length; child = at * 2 + 1) {
+    const right = heap[child + 1];
+    if (right !== undefined && precedes(table, right, heap[child] as number)) child += 1;
+    if (!precedes(table, heap[child] as number, slot)) break;
+    heap[at] = heap[child] as number;
+    at = child;
+  }
+  heap[at] = slot;
 }
 
 /** Whether message a stands before message b in one lane, or between the lanes of one key. */

@@ -10,6 +10,32 @@ const seed = 20_250_706;
 const sequences = (deliveries: readonly Delivery[]): number[] => deliveries.map(({ sequence }) => sequence);
 
 describe("the order of a key", () => {
+  for (const order of ["first to last", "mixed"] as const) {
+    test(`comes back when messages are released one by one, ${order}, and nobody walks the lane for it`, () => {
+      const driver = new CoreDriver();
+      driver.enqueue("k", { count: 20_000 });
+      const held: Delivery[] = [];
+      const consumer = driver.open();
+      while (held.length < 6_000) held.push(...consumer.pull(1_000));
+      const { table } = driver.core.state;
+      let steps = 0;
+      for (const name of ["next", "prev"] as const) {
+        const plain = table[name].bind(table);
+        table[name] = (slot) => {
+          steps += 1;
+          return plain(slot);
+        };
+      }
+      const place = (at: number): number => (order === "mixed" ? (at * 2_741) % held.length : at);
+      for (let at = 0; at < held.length; at += 1) consumer.settle(held[place(at)] as Delivery, "release");
+      assert.ok(steps <= 60_000, `${steps} steps along the lane for 6,000 messages`);
+      const expected = Array.from({ length: 7_000 }, (_, at) => at + 1);
+      const again: Delivery[] = [];
+      while (again.length < 7_000) again.push(...consumer.pull(1_000));
+      assert.deepEqual(sequences(again), expected);
+    });
+  }
+
   test("is first in, first out", () => {
     const driver = new CoreDriver();
     const ids = driver.enqueue("k", { count: 100 });

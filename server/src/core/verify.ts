@@ -86,7 +86,7 @@ function walk(state: State, lane: Lane): number {
   const { table } = state;
   let count = 0;
   let before = none;
-  for (let slot = lane.head; slot !== none; slot = table.next(slot)) {
+  for (let slot = lane.first; slot !== none; slot = table.next(slot)) {
     invariant(
       table.state(slot) === MessageState.ready && state.laneOf(slot) === lane,
       "a lane lists ready messages of its own",
@@ -97,6 +97,18 @@ function walk(state: State, lane: Lane): number {
     count += 1;
   }
   invariant(lane.tail === before, "a lane ends at its tail");
+  let head = lane.first;
+  for (const [at, slot] of lane.between.entries()) {
+    invariant(
+      table.state(slot) === MessageState.ready && state.laneOf(slot) === lane,
+      "beside a lane stand ready messages of its own",
+    );
+    const parent = lane.between[(at - 1) >> 1];
+    invariant(parent === undefined || precedes(table, parent, slot), "what stands beside a lane is in order");
+    if (head === none || precedes(table, slot, head)) head = slot;
+    count += 1;
+  }
+  invariant(lane.head === head, "the head of a lane is its first message");
   return count;
 }
 
