@@ -25,6 +25,9 @@ export const limits = {
 
 /** Throws FilaError invalid_argument INVALID_QUEUE_NAME. */
 export function checkQueueName(queue: string): void {
+  if (typeof queue !== "string" || !queue.isWellFormed()) {
+    throw invalidQueue(`the name of a queue, ${JSON.stringify(queue)}, is not a text of valid Unicode`);
+  }
   const named = queue.endsWith(".dlq") ? queue.slice(0, -4) : queue;
   if (named.length === 0) throw invalidQueue("the name of a queue must not be empty");
   if (tooLong(named, limits.queueNameBytes)) {
@@ -41,6 +44,7 @@ export function checkQueueName(queue: string): void {
 /** Throws FilaError invalid_argument with the reason INVALID_FIELD, MESSAGE_TOO_LARGE or TOO_MANY_HEADERS. */
 export function checkMessage(message: OutgoingMessage, maximumPayloadBytes: number): void {
   const { payload, fairnessKey, throttleKeys } = message;
+  if (!(payload instanceof Uint8Array)) throw invalidField("payload", "is neither a Uint8Array nor a string");
   if (payload.length > maximumPayloadBytes) {
     throw new FilaError(
       "invalid_argument",
@@ -48,11 +52,14 @@ export function checkMessage(message: OutgoingMessage, maximumPayloadBytes: numb
       `the payload has ${payload.length} bytes; at most ${maximumPayloadBytes} are allowed: store it elsewhere and send a reference`,
     );
   }
-  if (fairnessKey !== undefined && tooLong(fairnessKey, limits.fairnessKeyBytes)) {
-    throw invalidField(
-      "fairnessKey",
-      `has ${utf8Size(fairnessKey)} bytes; at most ${limits.fairnessKeyBytes} are allowed`,
-    );
+  if (fairnessKey !== undefined) {
+    checkText("fairnessKey", fairnessKey);
+    if (tooLong(fairnessKey, limits.fairnessKeyBytes)) {
+      throw invalidField(
+        "fairnessKey",
+        `has ${utf8Size(fairnessKey)} bytes; at most ${limits.fairnessKeyBytes} are allowed`,
+      );
+    }
   }
   checkUnits("weight", message.weight, limits.weight);
   checkUnits("cost", message.cost, limits.cost);
@@ -72,11 +79,18 @@ function checkUnits(field: string, value: number | undefined, maximum: number): 
   }
 }
 
+/** Half of a surrogate pair has no UTF-8: it would arrive as another text than it was sent. */
+function checkText(field: string, text: unknown): void {
+  if (typeof text === "string" && text.isWellFormed()) return;
+  throw invalidField(field, `holds ${JSON.stringify(text)}, which is not a text of valid Unicode`);
+}
+
 function checkThrottleKeys(keys: readonly string[]): void {
   if (keys.length > limits.throttleKeys) {
     throw invalidField("throttleKeys", `has ${keys.length} keys; at most ${limits.throttleKeys} are allowed`);
   }
   for (const key of keys) {
+    checkText("throttleKeys", key);
     if (key.length === 0) throw invalidField("throttleKeys", "contains an empty key");
     if (tooLong(key, limits.throttleKeyBytes)) {
       throw invalidField(
@@ -94,6 +108,8 @@ function checkHeaders(headers: Readonly<Record<string, string>>): void {
     const value: unknown = headers[name];
     if (typeof value !== "string")
       throw invalidField("headers", `has a value that is no string under ${JSON.stringify(name)}`);
+    checkText("headers", name);
+    checkText("headers", value);
     count++;
     bytes += utf8Size(name) + utf8Size(value);
   }

@@ -119,6 +119,17 @@ test("what the broker would refuse is refused before it is sent", () =>
       "TOO_MANY_HEADERS",
     );
     await refused("q", "x", { headers: { a: "x".repeat(8192) } }, "TOO_MANY_HEADERS");
+    // Half of a surrogate pair would arrive as another text.
+    await refused("q\ud800", "x", {}, "INVALID_QUEUE_NAME");
+    await refused("q", "x", { fairnessKey: "\ud800" }, "INVALID_FIELD");
+    await refused("q", "x", { throttleKeys: ["\udc00"] }, "INVALID_FIELD");
+    await refused("q", "x", { headers: { a: "\ud800" } }, "INVALID_FIELD");
+    await refused("q", "x", { headers: { "\ud800": "a" } }, "INVALID_FIELD");
+    // What no type lets through, and what would leave half a message in the frame of others.
+    for (const payload of [5, null, [1], new Uint16Array(1)]) {
+      await refused("q", payload as unknown as string, {}, "INVALID_FIELD");
+    }
+    await refused("q", "x", { fairnessKey: 5 as unknown as string }, "INVALID_FIELD");
     assert.equal(broker.frames.length, 0);
     await fila.enqueue("q", new Uint8Array(1_048_576));
   }));
