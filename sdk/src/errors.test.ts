@@ -30,6 +30,12 @@ test("from reads the broker's details", () => {
   assert.equal(FilaError.from(fila), fila);
 });
 
+test("Node's words for a broken connection say what broke", () => {
+  const error = FilaError.from(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
+  assert.deepEqual([error.code, error.reason, error.retryable], ["unavailable", "CONNECTION_LOST", true]);
+  assert.equal(error.message, "the connection to the server was lost: read ECONNRESET");
+});
+
 test("a refused lease is a LeaseLost however it comes", () => {
   const info = { desc: ErrorInfoSchema, value: { reason: "LEASE_LOST", domain: "fila" } };
   assert.ok(FilaError.from(new ConnectError("gone", Code.FailedPrecondition, undefined, [info])) instanceof LeaseLost);

@@ -73,7 +73,10 @@ export class FilaError extends Error {
     if (error instanceof ConnectError) return fromConnect(error);
     if (error instanceof Error) {
       const code = nodeErrorCode(error);
-      if (code !== undefined) return new FilaError("unavailable", "CONNECTION_LOST", error.message, { cause: error });
+      if (code !== undefined) {
+        const message = `the connection to the server was lost: ${error.message}`;
+        return new FilaError("unavailable", "CONNECTION_LOST", message, { cause: error });
+      }
       if (error.name === "AbortError") return new FilaError("canceled", "", error.message, { cause: error });
       return new FilaError("unknown", "", error.message, { cause: error });
     }
