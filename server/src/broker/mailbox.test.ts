@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Mailbox } from "./mailbox.ts";
+import type { Command } from "../core/commands.ts";
+import { Mailbox, maxTurnBytes, maxWaitingBytes } from "./mailbox.ts";
 
 test("a turn takes few commands that walk over all keys or queues", () => {
   const mailbox = new Mailbox();
@@ -11,4 +12,20 @@ test("a turn takes few commands that walk over all keys or queues", () => {
   const turns: number[] = [];
   while (mailbox.size > 0) turns.push(mailbox.take().length);
   assert.deepEqual(turns, [4, 4, 2]);
+});
+
+test("what a message takes beside its body counts: keys fill a turn, and empty messages the mailbox", () => {
+  const rest = { queue: "q", fairnessKey: "k".repeat(256), weight: 0, cost: 1, body: new Uint8Array(0) };
+  const throttleKeys = Array.from({ length: 16 }, () => "t".repeat(247));
+  const frame: Command = { type: "enqueue", request: 1, items: new Array(100).fill({ ...rest, throttleKeys }) };
+  const mailbox = new Mailbox();
+  for (let frames = 0; frames < 40; frames += 1) mailbox.add(frame);
+  const bytesOfFrame = 100 * (256 + 16 * 247);
+  assert.ok(mailbox.take().length * bytesOfFrame <= maxTurnBytes);
+  const empty = { ...rest, fairnessKey: "", throttleKeys: [] };
+  const many: Command = { type: "enqueue", request: 1, items: new Array(10_000).fill(empty) };
+  for (let messages = 0; messages < 3_000_000; messages += 10_000) mailbox.add(many);
+  assert.ok(mailbox.waitingBytes > maxWaitingBytes);
+  while (mailbox.size > 0) mailbox.take();
+  assert.equal(mailbox.waitingBytes, 0);
 });

@@ -8,6 +8,8 @@ export const maxTurnBytes = 4 * 1_048_576;
 const maxTurnCommands = 16_384;
 /** What a walk over all keys or queues counts as: up to tens of milliseconds, so that few share a turn. */
 const walkMessages = 1_024;
+/** What a message without any bytes counts as: it takes memory while it waits, and room in the commit. */
+const messageOverhead = 32;
 /** Bytes of messages that may wait; beyond, an enqueue is refused with OVERLOADED. */
 export const maxWaitingBytes = 64 * 1_048_576;
 
@@ -70,6 +72,9 @@ export class Mailbox {
 
 function bytesOf(command: Extract<Command, { type: "enqueue" }>): number {
   let bytes = 0;
-  for (const item of command.items) bytes += item.body.byteLength;
+  for (const { body, fairnessKey, throttleKeys } of command.items) {
+    bytes += body.byteLength + fairnessKey.length + messageOverhead;
+    for (const key of throttleKeys) bytes += key.length;
+  }
   return bytes;
 }

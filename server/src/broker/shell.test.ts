@@ -289,7 +289,7 @@ test("producers are refused when too much waits for the disk", async () => {
   void enqueue(broker, item("a"));
   const commit = await storage.nextHeld();
   const large = "x".repeat(1_048_576);
-  const waiting = Array.from({ length: 65 }, () => enqueue(broker, item(large)));
+  const waiting = Array.from({ length: 64 }, () => enqueue(broker, item(large)));
   const refused = await enqueue(broker, item("one more"));
   assert.equal("reason" in refused && refused.reason, "OVERLOADED");
   storage.gated = false;
