@@ -111,6 +111,10 @@ describe("the server refuses to start", () => {
   });
 
   test("with an argument that it does not know", async (t) => {
-    assert.match(await refusal(t, { args: ["--port=1"] }), /unknown argument "--port=1"; try --help/);
+    assert.match(await refusal(t, { args: ["--port=1"] }), /unknown option '--port'; try --help/i);
+  });
+
+  test("with a named fila.toml that is not there", async (t) => {
+    assert.match(await refusal(t, { args: ["--config", "other.toml"] }), /^other\.toml: /);
   });
 });

@@ -1,6 +1,6 @@
 // What openLevelStorage makes of a directory: new, whole, incomplete, somebody else's, in use, unwritable.
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fork } from "node:child_process";
@@ -11,6 +11,9 @@ import { openLevelStorage } from "../../server/src/storage/level/open.ts";
 import { rejection } from "../conformance/storage-suite.ts";
 import { LevelWriter, present } from "./level-writer.ts";
 import { keyOf } from "./level-writer-child.ts";
+
+/** The user without rights of level-open-child.ts. */
+const NOBODY = 65534;
 
 async function temporary(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "fila-directory-"));
@@ -188,6 +191,15 @@ describe("ownership", () => {
     await mkdir(parent, { mode: 0o555 });
     const error = await openAsNobody(join(parent, "data"));
     assert.match(error, /^unwritable .*give this user the right/);
+  });
+
+  test("an empty directory that its own user may not write: unwritable, and it stays so", async (t) => {
+    const dataDir = await mkdtemp(join(tmpdir(), "fila-directory-"));
+    t.after(() => rm(dataDir, { recursive: true }));
+    if (process.getuid?.() === 0) await chown(dataDir, NOBODY, NOBODY);
+    await chmod(dataDir, 0o500);
+    assert.match(await openAsNobody(dataDir), /^unwritable .*give this user the right/);
+    assert.equal((await stat(dataDir)).mode & 0o777, 0o500);
   });
 
   test("a store of another user: unwritable", async (t) => {

@@ -1,5 +1,5 @@
 // Opening a data directory. Layout: FILA (the marker), db/ (LevelDB), and for the time of an opening recovery/.
-import { access, chmod, mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { access, chmod, constants, mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Level } from "level";
 import { type Storage, StorageError } from "../port.ts";
@@ -78,6 +78,8 @@ async function isDirectory(path: string): Promise<boolean> {
 async function createStore(dataDir: string, options: LevelStorageOptions): Promise<Database> {
   const dbDir = dbDirOf(dataDir);
   await assertNothingToLose(dataDir, dbDir);
+  // The change of mode is to take rights from others, never to give back what somebody has taken from this user.
+  await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   await chmod(dataDir, 0o700);
   await mkdir(dbDir, { recursive: true, mode: 0o700 });
   const database = await createDatabase(dbDir, options);
