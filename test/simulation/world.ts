@@ -17,7 +17,7 @@ import { Release } from "./release.ts";
 import { Trace } from "./trace.ts";
 
 /** Turns between two comparisons of the whole state. */
-const turnsPerComparison = 150;
+const turnsPerComparison = 250;
 
 export class World {
   readonly random: Random;
@@ -52,7 +52,7 @@ export class World {
     for (let step = 0; step < steps; step += 1) {
       this.coverage.steps += 1;
       this.#actions.act();
-      if (step === certainCrash || this.random.oneIn(1_500)) this.#crash();
+      if (step === certainCrash || this.random.oneIn(1_800)) this.#crash();
       else this.#proceed();
     }
     this.#drain();
@@ -84,7 +84,7 @@ export class World {
 
   #commit(turn: TurnUnderWay): void {
     const { system, data } = turn;
-    const rejected = this.hostile && system.length + data.length > 0 && this.random.oneIn(250);
+    const rejected = this.hostile && system.length + data.length > 0 && this.random.oneIn(450);
     if (rejected) {
       this.#reject(turn);
       return;

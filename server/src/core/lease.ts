@@ -40,9 +40,8 @@ export class Lease {
 }
 
 /**
- * A binary heap of leases by deadline; of the same deadline, the one that was granted first comes first. So messages
- * mostly expire in the order of their lane, and each goes to its very tail: the other way round every one of them would
- * walk past all that expired before it.
+ * A binary heap of leases by deadline; of one deadline, the lease that was granted first ends first. So messages mostly
+ * expire in the order of their lane and go to its tail, instead of waiting beside its list.
  */
 export class DeadlineHeap {
   readonly #heap: Lease[] = [];
