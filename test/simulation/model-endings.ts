@@ -18,7 +18,7 @@ export function checkEnded(model: Model, reader: TurnReader): ReturnedMutation {
   expect(message?.lease !== undefined, () => `message ${mutation.sequence} is given back, but is not leased`);
   model.endLease(message.lease, true);
   if (mutation.counted) {
-    model.checkReadyAt(mutation.readyAt, reader.turn.now.wall);
+    model.checkRetryAt(mutation.readyAt, reader.turn);
     message.attempts += 1;
     message.readyAt = mutation.readyAt;
   }

@@ -25,6 +25,7 @@ export class Model {
   /** Between these two stands the clock of places; after a restart it may be behind. */
   #clockLow = 0;
   #clockHigh = 0;
+  #retriedIn: object | undefined;
 
   /** The place in time that a message gets now must be the wall clock's, and never before an earlier one. */
   checkReadyAt(readyAt: number, wall: number): void {
@@ -33,6 +34,16 @@ export class Model {
     expect(due, () => `ready at ${readyAt}, expected ${this.#clockLow} to ${this.#clockHigh}`);
     this.#clockLow = readyAt;
     this.#clockHigh = readyAt;
+  }
+
+  /** For an ended attempt: while the wall clock is behind, that time goes on a little with each turn that needs it. */
+  checkRetryAt(readyAt: number, turn: { readonly now: { readonly wall: number } }): void {
+    const { wall } = turn.now;
+    const first = this.#retriedIn !== turn;
+    this.#retriedIn = turn;
+    if (first && wall < this.#clockLow) this.#clockLow += 1;
+    if (first && wall < this.#clockHigh) this.#clockHigh += 1;
+    this.checkReadyAt(readyAt, wall);
   }
 
   /** The clock of places was looked at, whether or not anything got a place. */

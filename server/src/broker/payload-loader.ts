@@ -46,9 +46,12 @@ export class PayloadLoader {
       const place = load.places[at];
       const value = place === undefined ? undefined : this.#cache.get(place.record);
       if (place === undefined || value === undefined) return undefined;
-      // The cache holds what was written, or what was verified when it was read.
-      const body = value.subarray(place.offset, place.offset + place.length);
-      loaded.push(withBody(load.deliveries[at] as Delivery, body));
+      const delivery = load.deliveries[at] as Delivery;
+      const body = this.#cache.isUnchecked(place.record)
+        ? readPayload(value, delivery.queueNumber, delivery.sequence, place.offset, place.length)
+        : value.subarray(place.offset, place.offset + place.length);
+      if (body === undefined) return undefined;
+      loaded.push(withBody(delivery, body));
     }
     return { loaded, corrupt: [], gone: [] };
   }
@@ -86,8 +89,11 @@ export class PayloadLoader {
     for (let at = 0; at < missing.length; at += 1) {
       const record = missing[at] as PayloadRecord;
       const value = read[at];
-      if (value !== undefined && payloadHeaderIntact(keys[at] as Uint8Array, value)) values.set(record, value);
+      if (value === undefined || !payloadHeaderIntact(keys[at] as Uint8Array, value)) continue;
+      values.set(record, value);
+      this.#cache.read(record, value);
     }
+    this.#cache.trim();
     return values;
   }
 

@@ -67,10 +67,21 @@ export class FormerHolders {
 /** The clock by which messages find their place in a lane: the wall clock, but never backwards. */
 export class ReadyClock {
   #last = 0;
+  #retriedIn: Turn | undefined;
 
   read(wall: number): number {
     this.#last = Math.max(this.#last, wall);
     return this.#last;
+  }
+
+  /**
+   * For an ended attempt. While the wall clock is behind, the time that it had goes on a little with each turn that needs
+   * it: standing still, it would put every retry back at the head of its lane, for as long as the clock was set back.
+   */
+  readRetry(turn: Turn): number {
+    if (turn.now.wall < this.#last && this.#retriedIn !== turn) this.#last += 1;
+    this.#retriedIn = turn;
+    return this.read(turn.now.wall);
   }
 }
 
@@ -104,7 +115,7 @@ function giveBack(core: Endings, turn: Turn, lease: Lease, counted: boolean): vo
   }
   if (counted) {
     table.setAttempts(slot, table.attempts(slot) + 1);
-    table.setReadyAt(slot, core.readyClock.read(turn.now.wall));
+    table.setReadyAt(slot, core.readyClock.readRetry(turn));
   }
   turn.mutations.push({
     type: "returned",

@@ -120,8 +120,8 @@ describe("the order of a key", () => {
     consumer.settle(one, "nack");
     driver.wall += 7_200_000;
     driver.enqueue("k");
-    // The clock of the lanes stood still meanwhile, so the retry is of the same time as its elders.
-    assert.deepEqual(sequences(consumer.pull(5)), [1, 2, 3, 4, 5]);
+    // The clock of the lanes goes on a little for the retry: standing still, it would put it before its elders again.
+    assert.deepEqual(sequences(consumer.pull(5)), [2, 3, 4, 1, 5]);
   });
 
   test("released all at once, in any order and portions, all return", () => {

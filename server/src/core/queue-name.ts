@@ -6,9 +6,9 @@ import type { Failure } from "./errors.ts";
 export const dlqSuffix = ".dlq";
 export const maxQueueNameBytes = 255;
 
-// C0, DEL and C1: they make two names look alike in a log or a terminal.
+// C0, DEL and C1, and the byte order mark, which some decoders drop: they make two names look alike.
 // eslint-disable-next-line no-control-regex -- control characters are what this looks for
-const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
+const controlCharacter = /[\u0000-\u001f\u007f-\u009f\ufeff]/;
 
 /** Why `name` cannot be the name of a queue; undefined = it can. */
 export function queueNameFailure(name: string): Failure | undefined {

@@ -13,7 +13,7 @@ import { checkpointKey, dataShard, journalKey, pageKey, sequenceKey, weightKey }
 import { Page, type PayloadRecord, extendRuns, sequencesIn } from "./ledger.ts";
 import type { MessageSource } from "./message-source.ts";
 import { PageWriter, type RecordName } from "./page.ts";
-import { payloadRecordBytes, readPayload } from "./payload-record.ts";
+import { payloadOverhead, payloadRecordBytes, readPayload } from "./payload-record.ts";
 
 export interface CheckpointOptions {
   /** Begins when the journal has this many bytes. */
@@ -34,6 +34,8 @@ export const defaultCheckpointOptions: CheckpointOptions = {
 };
 
 const messagesPerPage = 1_000;
+/** A sparse payload record whose messages stand in more pages than these is left where it is. */
+const pagesPerSparseRecord = 16;
 /** A payload record below this size is joined with others. */
 const smallRecordBytes = 16 * 1_024;
 
@@ -273,7 +275,7 @@ export class Checkpoint {
         this.#toMove.set(queueNumber, moving);
       }
       moving.parts.push(part);
-      moving.bytes += part.body.byteLength;
+      moving.bytes += part.body.byteLength + payloadOverhead;
       extendRuns(moving.runs, part.sequence);
     }
     this.#journal.ledger.recordMoved(record);
@@ -299,11 +301,14 @@ export class Checkpoint {
     // One that cannot be read stays where it is: asking for it again and again would never let the checkpoint end.
     if (!ledger.sparse.delete(record) || value === undefined || record.inJournal || record.aliveMessages === 0) return;
     const slots = this.#slotsOf(record);
-    if (!this.#move(record, slots, value, ops)) return;
+    const pages = new Set<Page>();
     for (const slot of slots) {
       const page = ledger.pages.get(this.#source.pageOf(slot));
-      if (page !== undefined) this.#toRewrite.add(page);
+      if (page !== undefined) pages.add(page);
     }
+    // What is left over from many pages is not worth writing them all anew at once; it may be when more of it is gone.
+    if (pages.size > pagesPerSparseRecord || !this.#move(record, slots, value, ops)) return;
+    for (const page of pages) this.#toRewrite.add(page);
   }
 
   #flush(ops: Op[]): void {

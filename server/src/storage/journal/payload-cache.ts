@@ -4,6 +4,8 @@ import type { PayloadRecord } from "./ledger.ts";
 
 export class PayloadCache implements PayloadObserver {
   readonly #values = new Map<PayloadRecord, Uint8Array>();
+  /** Of those, what came from the store: a reader checks each message in it. */
+  readonly #unchecked = new WeakSet<PayloadRecord>();
   readonly #maxBytes: number;
   #bytes = 0;
 
@@ -26,6 +28,18 @@ export class PayloadCache implements PayloadObserver {
     this.#bytes += value.byteLength;
   }
 
+  /** A value that came from the store. */
+  read(record: PayloadRecord, value: Uint8Array): void {
+    if (this.#values.has(record)) return;
+    this.#unchecked.add(record);
+    this.written(record, value);
+  }
+
+  /** Whether the bytes in its value may differ from those that were written. */
+  isUnchecked(record: PayloadRecord): boolean {
+    return this.#unchecked.has(record);
+  }
+
   gone(record: PayloadRecord): void {
     const value = this.#values.get(record);
     if (value === undefined) return;
@@ -33,7 +47,7 @@ export class PayloadCache implements PayloadObserver {
     this.#bytes -= value.byteLength;
   }
 
-  /** Back to the bound. Only between turns: what a turn wrote must be there when its deliveries are sent. */
+  /** Back to the bound. Not within a turn: what it wrote should be there when its deliveries are sent. */
   trim(): void {
     if (this.#bytes <= this.#maxBytes) return;
     for (const [record, value] of this.#values) {

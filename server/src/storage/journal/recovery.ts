@@ -99,9 +99,9 @@ export class Recovery implements JournalReader, PageReader {
     const { state } = this.#core;
     state.nextQueueNumber = Math.max(state.nextQueueNumber, this.#numbers.nextQueueNumber);
     for (const [name, weight] of this.#weights) this.#applyWeight(name, weight);
+    const dead = new Set(this.#ledger.deadRecords);
     for (const record of this.#ledger.records.all()) {
-      if (record.aliveMessages === 0 && !this.#ledger.deadRecords.includes(record))
-        this.#ledger.deadRecords.push(record);
+      if (record.aliveMessages === 0 && !dead.has(record)) this.#ledger.deadRecords.push(record);
     }
     this.#restorer.finish(now);
     const journal = new Journal(state.table, observer, this.#nextCommit - 1, this.#ledger);
