@@ -107,6 +107,9 @@ async function feed(requests: AsyncIterable<Uint8Array>, handler: StreamHandler,
       if (queue.over) return;
       handler.message(asBuffer(request));
       await queue.whenResumed();
+      // The library may hold many frames already, which cost it and us far more as JSON than they did the client: others
+      // are heard between them.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     if (!queue.isOver()) handler.inputEnded();
   } catch (error) {
