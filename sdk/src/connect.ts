@@ -6,6 +6,7 @@ import { Lease, type SettlementAction, type Settler } from "./consuming/lease.ts
 import { LeaseStream } from "./consuming/lease-stream.ts";
 import { leaseIterator, type LeaseIterator } from "./consuming/leases.ts";
 import { UnarySettler } from "./consuming/settle.ts";
+import { StandingLeases } from "./consuming/standing-leases.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { FilaError, rejection } from "./errors.ts";
 import { FilaService } from "./gen/index.ts";
@@ -108,6 +109,7 @@ export class Fila {
   readonly #producer: EnqueueStream;
   readonly #settler: Settler;
   readonly #streams = new Set<LeaseStream>();
+  readonly #standing = new StandingLeases();
   readonly #requestTimeoutMs: number;
   readonly #closeTimeoutMs: number;
   readonly #maximumPayloadBytes: number;
@@ -200,7 +202,8 @@ export class Fila {
     };
     return leaseIterator(() => {
       this.#connection.assertOpen();
-      const stream = new LeaseStream(this.#connection, subscription, this.#settler, () => this.#streams.delete(stream));
+      const ended = (): void => void this.#streams.delete(stream);
+      const stream = new LeaseStream(this.#connection, subscription, this.#settler, this.#standing, ended);
       this.#streams.add(stream);
       return stream;
     }, options.signal);

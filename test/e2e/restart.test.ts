@@ -1,6 +1,7 @@
 // What a restart must not change: messages, attempts and leases, after a SIGTERM as after a kill -9.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { type Lease, connect } from "@fila/sdk";
 import { ServerProcess } from "./server-process.ts";
 import { WorkerStream } from "./worker-stream.ts";
 
@@ -104,5 +105,42 @@ describe("over a restart", () => {
     const [refused] = await taken.settle("ACK", theirs);
     assert.equal(refused?.error?.reason, "LEASE_LOST");
     await taken.cancel();
+  });
+
+  test("the SDK keeps what its program holds of a named stream, and gives back what was waiting, not begun", async (t) => {
+    const server = await ServerProcess.start(t);
+    const fila = connect(server.url);
+    t.after(() => fila.close());
+    await fila.admin.createQueue("orders");
+    for (let at = 0; at < 12; at++) await fila.enqueue("orders", String(at));
+    const options = { session: "0123456789abcdef0123456789abcdef", prefetch: 8 };
+    const begun: Lease[] = [];
+    // Over two crashes: what was begun before the first is still there after the second.
+    for (const before of [0, 2]) {
+      const leases = fila.leases("orders", options);
+      const next = async (): Promise<void> => {
+        const { value } = await leases.next();
+        if (value !== undefined) begun.push(value);
+      };
+      await next();
+      await next();
+      await server.until(
+        () => server.stats("orders"),
+        ({ inFlight }) => inFlight === before + 8,
+      );
+      await server.kill();
+      await assert.rejects(next(), { code: "unavailable" });
+      await server.restart();
+    }
+    const rest: Lease[] = [];
+    for await (const lease of fila.leases("orders", options)) {
+      if (rest.push(lease) === 8) break;
+    }
+    for (const lease of [...begun, ...rest]) await lease.ack();
+    assert.deepEqual(
+      [...begun, ...rest].map(({ payload, attempt }) => [Number(text(payload)), attempt]).sort(([a], [b]) => a! - b!),
+      Array.from({ length: 12 }, (_, at) => [at, 0]),
+    );
+    assert.equal((await server.stats("orders")).depth, 0);
   });
 });

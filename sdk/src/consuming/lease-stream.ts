@@ -7,6 +7,7 @@ import { FrameWriter } from "../wire/frame-writer.ts";
 import { deliveryFromWire } from "./delivery.ts";
 import { Lease, type PendingSettlement, type Settler } from "./lease.ts";
 import { SettlementFrames } from "./settlement-frames.ts";
+import type { StandingLeases } from "./standing-leases.ts";
 
 /** What a subscription asks for, checked. */
 export interface Subscription {
@@ -36,6 +37,7 @@ const maximumReleaseRounds = 3;
 export class LeaseStream implements Settler {
   readonly #options: Subscription;
   readonly #fallback: Settler;
+  readonly #standing: StandingLeases;
   readonly #ended: () => void;
   readonly #stream: MessageStream;
   readonly #settlements: SettlementFrames;
@@ -55,8 +57,15 @@ export class LeaseStream implements Settler {
   #progress: (() => void) | undefined;
   #arrivedWhileFinishing = 0;
 
-  /** `fallback` settles when the stream is gone; `ended` is told then. */
-  constructor(connection: Connection, options: Subscription, fallback: Settler, ended: () => void) {
+  /** `fallback` settles when the stream is gone; `ended` is told then. `standing` is the client's. */
+  constructor(
+    connection: Connection,
+    options: Subscription,
+    fallback: Settler,
+    standing: StandingLeases,
+    ended: () => void,
+  ) {
+    this.#standing = standing;
     this.#ended = ended;
     this.#options = options;
     this.#fallback = fallback;
@@ -196,12 +205,31 @@ export class LeaseStream implements Settler {
   #received(bytes: Uint8Array): void {
     const response = new FieldReader(bytes);
     while (response.next()) {
-      if (response.field === 2) this.#delivered(response.message());
+      if (response.field === 1) this.#subscribed(response.message());
+      else if (response.field === 2) this.#delivered(response.message());
       else if (response.field === 3) this.#settlements.answered(response.message());
       else if (response.field === 4) this.#leaseLost(response.message());
     }
     if (this.#settlements.collected > 0) this.#scheduleFlush();
     if (!this.#settlements.pending) this.#signalProgress();
+  }
+
+  /** Leases of this name from before a restart of the broker: those that the program does not hold go back, not begun. */
+  #subscribed(reader: FieldReader): void {
+    const { queue } = this.#options;
+    while (reader.next()) {
+      if (reader.field !== 2) continue;
+      const adopted = reader.message();
+      let id = "";
+      let token = new Uint8Array(0);
+      while (adopted.next()) {
+        if (adopted.field === 1) id = adopted.text();
+        else if (adopted.field === 2) token = adopted.bytes().slice();
+      }
+      if (this.#standing.has(token)) continue;
+      // Refused or not, there is nobody to tell.
+      this.settle({ queue, id, token, action: "release", error: "", extendMs: 0 }).catch(() => undefined);
+    }
   }
 
   #delivered(reader: FieldReader): void {
@@ -224,6 +252,7 @@ export class LeaseStream implements Settler {
   }
 
   #letGo(lease: Lease): void {
+    if (this.#state === "closed") this.#standing.delete(lease.token);
     // The broker may have given the same message to us again.
     if (this.#held.get(lease.id) === lease) this.#held.delete(lease.id);
     this.#endWhenNothingHeld();
@@ -257,13 +286,16 @@ export class LeaseStream implements Settler {
     this.#state = "closed";
     const ended = new FilaError("unavailable", "CONNECTION_LOST", "the server ended the stream of leases");
     if (wasLeasing) this.#failure = error ?? ended;
+    const buffered = new Set(this.#buffer);
     this.#buffer = [];
     this.#settlements.fail(error ?? ended);
     const cause = error ?? ended;
     // A named stream may be taken up by the next one of that name; until then nobody knows, and a settlement will tell.
     const standing = this.#options.session !== "" && cause.code === "unavailable";
-    for (const lease of standing ? [] : [...this.#held.values()]) {
-      lease.lose(new LeaseLost(`the stream that held message ${lease.id} ended: ${cause.message}`, { cause }));
+    for (const lease of [...this.#held.values()]) {
+      if (standing && !buffered.has(lease)) this.#standing.add(lease.token);
+      if (!standing)
+        lease.lose(new LeaseLost(`the stream that held message ${lease.id} ended: ${cause.message}`, { cause }));
     }
     this.#held.clear();
     this.#signalProgress();
