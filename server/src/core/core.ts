@@ -224,7 +224,7 @@ export class Core {
       page: 0,
     });
     turn.mutations.push({ type: "enqueued", slot, lane, sequence, enqueuedAt, readyAt, cost, body });
-    state.makeReady(slot);
+    state.makeNewReady(slot, lane);
     return state.idOf(slot);
   }
 

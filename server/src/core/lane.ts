@@ -54,6 +54,17 @@ export class Lane implements NumberedLane {
     return this.head === slot;
   }
 
+  /**
+   * Adds a message whose place is behind all others, as that of a new one is; true when it is the new head. No look at the
+   * others: with many keys, each look is at memory that nobody has looked at for long.
+   */
+  insertLast(table: MessageTable, slot: number): boolean {
+    const wasEmpty = this.head === none;
+    this.#link(table, this.tail, slot, none);
+    if (wasEmpty) this.head = slot;
+    return wasEmpty;
+  }
+
   /** Adds a message at the end without a look at its place: while restoring, `sort` comes after. */
   append(table: MessageTable, slot: number): void {
     this.#link(table, this.tail, slot, none);

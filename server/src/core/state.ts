@@ -129,6 +129,15 @@ export class State {
     this.schedule(key.queue);
   }
 
+  /** The same for a new message, whose place is behind all others: the clock of places never goes backwards. */
+  makeNewReady(slot: number, lane: Lane): void {
+    const { key } = lane;
+    if (lane.insertLast(this.table, slot)) key.reorder(this.table, lane);
+    key.ready += 1;
+    if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
+    this.schedule(key.queue);
+  }
+
   /** Takes the head of a lane out for delivery and charges its cost to the key. */
   takeHead(lane: Lane): number {
     const { key } = lane;

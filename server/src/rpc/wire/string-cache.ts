@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 
-const slots = 16_384;
+const slots = 65_536;
 const slotBytes = 64;
 
 /**
