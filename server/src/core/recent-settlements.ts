@@ -1,5 +1,5 @@
 // The leases settled last, so that a settlement sent twice because its first answer was lost is answered OK again. A
-// fixed table, direct-mapped by the token: a later settlement may push out an earlier one, never the other way round.
+// fixed table, direct-mapped by the token: a later settlement may push out an earlier one, whose repetition is then refused.
 import type { LeaseToken, SettleAction } from "./commands.ts";
 
 const size = 1 << 16;
