@@ -11,6 +11,7 @@ export default defineConfig(
       // Generated code is the generator's affair.
       "sdk/src/gen/fila/",
       "sdk/src/gen/google/",
+      "sdk/src/gen/grpc/",
     ],
   },
   eslint.configs.recommended,

@@ -66,6 +66,7 @@ export const layers = {
 const entries = {
   "@fila/sdk": { layer: "sdk/src", file: "sdk/src/index.ts" },
   "@fila/sdk/gen": { layer: "sdk/src/gen", file: "sdk/src/gen/index.ts" },
+  "@fila/sdk/gen/grpc": { layer: "sdk/src/gen", file: "sdk/src/gen/grpc-services.ts" },
   "@fila/sdk/testing": { layer: "sdk/src/testing", file: "sdk/src/testing/index.ts" },
   "@fila/server": { layer: "server/src", file: "server/src/index.ts" },
 };

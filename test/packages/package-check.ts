@@ -69,7 +69,7 @@ const manifest = JSON.parse(readFileSync(path.join(installed, "cli/oclif.manifes
 assert.ok(Object.keys(manifest.commands).length > 0, "the manifest of the packed command lists no commands");
 
 // From the packed files alone: without the source condition every entry must load what was built.
-for (const entry of ["@fila/sdk", "@fila/sdk/gen", "@fila/server"]) {
+for (const entry of ["@fila/sdk", "@fila/sdk/gen", "@fila/sdk/gen/grpc", "@fila/server"]) {
   const code = `const m = await import(${JSON.stringify(entry)}); if (Object.keys(m).length === 0) process.exit(3);
     if (!import.meta.resolve(${JSON.stringify(entry)}).includes("/package-check/")) process.exit(4);`;
   run("node", ["--input-type=module", "--eval", code], scratch);
