@@ -68,6 +68,7 @@ export class Actions {
     const name = random.pick(queueNames);
     if (choice < 5) this.#send({ type: "queue-stats", request, name, topKeys: random.below(4) });
     else if (choice < 7) this.#send({ type: "list-queues", request, after: "", limit: 100 });
+    else if (choice < 9) this.#stopStream();
     else if (choice < 10) this.#disconnect();
     else if (choice < 11) {
       this.#world.clients.queueDeleted(name);
@@ -174,6 +175,13 @@ export class Actions {
     const stream = this.#stream();
     if (stream === undefined || stream.kind === "poll") return;
     this.#send({ type: "credit", consumer: stream.consumer, messages: this.#world.random.between(1, 8) });
+  }
+
+  #stopStream(): void {
+    const stream = this.#stream();
+    if (stream?.kind !== "stream") return;
+    this.#world.coverage.stops += 1;
+    this.#send({ type: "stop", consumer: stream.consumer });
   }
 
   #written(): void {

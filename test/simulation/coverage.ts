@@ -18,6 +18,7 @@ export interface Coverage {
   adopted: number;
   /** A token from before a crash that settled after it. */
   acksOverRestart: number;
+  stops: number;
   quarantined: number;
   queuesDeleted: number;
   crashes: number;
@@ -46,6 +47,7 @@ export function noCoverage(): Coverage {
     expiries: 0,
     adopted: 0,
     acksOverRestart: 0,
+    stops: 0,
     quarantined: 0,
     queuesDeleted: 0,
     crashes: 0,
@@ -75,6 +77,7 @@ export function shortfalls(sum: Coverage, seeds: number): string[] {
     checkpoints: seeds,
     adopted: seeds / 10,
     acksOverRestart: seeds / 10,
+    stops: seeds / 10,
     quarantined: seeds / 10,
     queuesDeleted: seeds / 10,
     crashesBeforeCommit: seeds / 10,

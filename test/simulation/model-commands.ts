@@ -23,6 +23,13 @@ export function checkCommand(model: Model, reader: TurnReader, command: Command)
       if (consumer !== undefined) consumer.credit += command.messages;
       return;
     }
+    case "stop": {
+      const consumer = model.consumers.get(command.consumer);
+      if (consumer === undefined) return;
+      consumer.stopped = true;
+      expect(reader.effect("stopped").consumer === command.consumer, () => "another consumer stopped");
+      return;
+    }
     case "written":
       model.consumers.get(command.consumer)?.wrote(command.ordinal);
       return;

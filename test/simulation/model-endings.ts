@@ -137,6 +137,7 @@ function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveri
 /** Whether a consumer may get so many bytes more. */
 function hasRoom(consumer: ModelConsumer, bytes: number): boolean {
   const { unwritten, leases, kind } = consumer;
+  if (consumer.stopped) return false;
   if (unwritten.length > 0) {
     const unwrittenBytes = unwritten.reduce((sum, each) => sum + each.bytes, 0);
     if (unwritten.length >= maxUnwrittenMessages || unwrittenBytes + bytes > maxUnwrittenBytes) return false;
@@ -157,6 +158,7 @@ export function checkIdle(queue: ModelQueue): void {
   if (!ready) return;
   for (const consumer of queue.consumers) {
     const takesAny =
+      !consumer.stopped &&
       consumer.unwritten.length === 0 &&
       (consumer.kind === "consume" ? consumer.leases.size === 0 : consumer.credit > 0);
     expect(!takesAny, () => `consumer ${consumer.id} of queue ${queue.name} waits, and so do messages`);

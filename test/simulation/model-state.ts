@@ -123,6 +123,7 @@ export class ModelConsumer {
   readonly session: string;
   readonly visibilityMs: number;
   credit: number;
+  stopped = false;
   delivered = 0;
   readonly leases = new Set<ModelLease>();
   unsettledBytes = 0;

@@ -9,6 +9,8 @@ interface Listener {
   readonly sink: ConsumerSink;
   /** Deliveries whose bytes are not there yet, oldest first; while there are any, later ones wait behind them. */
   readonly waiting: Load[];
+  /** To be told behind the last of them that no more come. */
+  stopped: boolean;
   /** Delivered to the sink and not yet known to be settled or lost; counted to know when a drain is over. */
   over: boolean;
 }
@@ -39,7 +41,7 @@ export class Consumers {
   }
 
   add(id: ConsumerId, sink: ConsumerSink): void {
-    this.#listeners.set(id, { sink, waiting: [], over: false });
+    this.#listeners.set(id, { sink, waiting: [], stopped: false, over: false });
   }
 
   has(id: ConsumerId): boolean {
@@ -66,13 +68,16 @@ export class Consumers {
     for (const listener of [...this.#listeners.values()]) listener.sink.draining();
   }
 
-  tell(effect: Extract<Effect, { type: "opened" | "idle" | "lost" | "ended" }>): void {
+  tell(effect: Extract<Effect, { type: "opened" | "idle" | "lost" | "stopped" | "ended" }>): void {
     const listener = this.#listeners.get(effect.consumer);
     if (listener === undefined) return;
     if (effect.type === "opened") listener.sink.opened(effect.visibilityMs, effect.adopted);
     else if (effect.type === "idle") listener.sink.idle?.();
     else if (effect.type === "lost") listener.sink.lost(effect.leases);
-    else this.end(effect.consumer, effect.failure);
+    else if (effect.type === "stopped") {
+      listener.stopped = true;
+      if (listener.waiting.length === 0) listener.sink.stopped?.();
+    } else this.end(effect.consumer, effect.failure);
   }
 
   deliver(id: ConsumerId, load: Load, loader: PayloadLoader): void {
@@ -101,6 +106,7 @@ export class Consumers {
         const missing = [...result.corrupt, ...result.gone].map(({ ordinal }) => ordinal);
         if (missing.length > 0) this.#events.undelivered(id, missing, result.loaded.length === 0);
       }
+      if (listener.stopped) listener.sink.stopped?.();
     } catch (error) {
       if (!listener.over) this.#events.unreadable(id, error);
     }

@@ -22,6 +22,8 @@ export interface ConsumerSink {
   /** In the order of their ordinals. Bodies may be views into shared buffers: copy what must outlive the call. */
   deliver(deliveries: readonly LoadedDelivery[]): void;
   lost(leases: readonly LostLease[]): void;
+  /** After `Consumer.stop`: no delivery comes any more. Streams only. */
+  stopped?(): void;
   /** The broker is about to stop; nothing more is leased. Settlements still work. */
   draining(): void;
   /** Nothing more comes. */
@@ -31,6 +33,8 @@ export interface ConsumerSink {
 /** How a consumer session speaks to the broker. No call throws; after close or ended all are without effect. */
 export interface Consumer {
   credit(messages: number): void;
+  /** Takes back all credit, for good. The sink hears `stopped` behind its last delivery. */
+  stop(): void;
   /** Deliveries up to this ordinal are written to the transport, and its buffer has drained. Nothing is leased while
    * more than 1 MiB or 1,000 messages are delivered and not yet written (always at least one message). */
   written(ordinal: number): void;

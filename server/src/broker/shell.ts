@@ -131,6 +131,9 @@ export class Shell implements Broker {
       credit: (messages) => {
         if (this.#consumers.has(id)) this.#send({ type: "credit", consumer: id, messages });
       },
+      stop: () => {
+        if (this.#consumers.has(id)) this.#send({ type: "stop", consumer: id });
+      },
       written: (ordinal) => {
         if (this.#consumers.has(id)) this.#send({ type: "written", consumer: id, ordinal });
       },
@@ -277,7 +280,7 @@ export class Shell implements Broker {
       load += 1;
     }
     for (const effect of effects) {
-      if (effect.type === "ended" || effect.type === "idle") this.#consumers.tell(effect);
+      if (effect.type === "ended" || effect.type === "idle" || effect.type === "stopped") this.#consumers.tell(effect);
       else if ("request" in effect) this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
     }
     this.#endIdleConsumers();

@@ -103,6 +103,29 @@ for (const kind of ["stream", "consume", "poll"] as const) {
   });
 }
 
+test("stopped is told behind deliveries whose bytes are still being read", async () => {
+  const made = await rig();
+  const { broker } = made;
+  await enqueue(broker, "slow");
+  const slow = Promise.withResolvers<undefined>();
+  const started = Promise.withResolvers<undefined>();
+  made.onRead = async (values) => {
+    started.resolve(undefined);
+    await slow.promise;
+    return [...values];
+  };
+  const listener = new Listener();
+  const consumer = consume(broker, listener, "stream", 2);
+  await started.promise;
+  consumer.stop();
+  // Answered in a later turn than the one that stops.
+  await broker.queueStats("q", 1);
+  assert.equal(listener.isStopped, false);
+  slow.resolve(undefined);
+  await listener.until((told) => told.isStopped);
+  assert.deepEqual(bodies(listener), ["slow"]);
+});
+
 test("messages that end while they are being read leave their consumer able to take more", async () => {
   const made = await rig();
   const { broker, clock } = made;

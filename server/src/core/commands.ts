@@ -68,6 +68,8 @@ export type Command =
   | { readonly type: "enqueue"; readonly request: RequestId; readonly items: readonly EnqueueItem[] }
   | OpenConsumer
   | { readonly type: "credit"; readonly consumer: ConsumerId; readonly messages: number }
+  /** Takes back all credit, for good; answered by `stopped`. */
+  | { readonly type: "stop"; readonly consumer: ConsumerId }
   /** Deliveries up to this ordinal are written to the transport, and its buffer has drained. */
   | { readonly type: "written"; readonly consumer: ConsumerId; readonly ordinal: number }
   /** Deliveries that will never be written: the bytes cannot be read, or the message ended while they were being read.

@@ -1,7 +1,7 @@
 // One consumer: a Consume stream, a StreamLease stream or a long poll. States: idle (cannot take anything) <-> available
-// (stands in its queue's line of consumers) -> closed. It takes a message only within its credit, within the window of
+// (stands in its queue's line of consumers) -> closed; idle and available -> stopped (idle for good) -> closed. It takes a message only within its credit, within the window of
 // bytes not yet written to its transport, and, for Consume, within what it may hold unsettled.
-// May never happen: a delivery to a closed consumer, or beyond its credit.
+// May never happen: a delivery to a closed or stopped consumer, or beyond its credit.
 import type { ConnectionId, ConsumerId } from "./commands.ts";
 import type { Delivery } from "./effects.ts";
 import type { Lease } from "./lease.ts";
@@ -40,6 +40,7 @@ export class Consumer {
   lineNext: Consumer | undefined;
   linePrev: Consumer | undefined;
   closed = false;
+  stopped = false;
 
   constructor(
     id: ConsumerId,
@@ -59,6 +60,7 @@ export class Consumer {
 
   /** Whether it may take a message of this size; always at least one message at a time, whatever its size. */
   canTake(bytes: number): boolean {
+    if (this.stopped) return false;
     const unwritten = this.#unwritten.length - this.#unwrittenFrom;
     if (unwritten > 0 && (unwritten >= maxUnwrittenMessages || this.#unwrittenBytes + bytes > maxUnwrittenBytes)) {
       return false;

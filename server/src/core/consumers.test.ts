@@ -26,6 +26,26 @@ describe("credit", () => {
     assert.equal(consumer.take().length, 2);
   });
 
+  test("is taken back by stop, for good; what was delivered stands", () => {
+    const driver = new CoreDriver();
+    const consumer = driver.open({ credit: 5 });
+    driver.enqueue("k", { count: 2 });
+    const [first, second] = consumer.take() as [Delivery, Delivery];
+    consumer.stop();
+    assert.equal(consumer.stopped, true);
+    driver.enqueue("k", { count: 2 });
+    consumer.credit(5);
+    driver.run({ type: "undelivered", consumer: consumer.id, ordinals: [second.ordinal], all: false });
+    assert.equal(consumer.settle(first, "release"), "OK");
+    assert.equal(consumer.take().length, 0);
+    const other = driver.open({ credit: 5 });
+    assert.deepEqual(
+      other.take().map(({ attempts }) => attempts),
+      [0, 0, 0],
+    );
+    assert.equal(consumer.settle(second, "ack"), "OK");
+  });
+
   test("a message enqueued while a consumer waits is delivered in the same turn", () => {
     const driver = new CoreDriver();
     const consumer = driver.open({ credit: 1 });

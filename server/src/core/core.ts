@@ -83,6 +83,14 @@ export class Core {
         this.state.maybeAvailable(consumer);
         return;
       }
+      case "stop": {
+        const consumer = this.state.consumers.get(command.consumer);
+        if (consumer === undefined) return;
+        consumer.stopped = true;
+        consumer.queue.line.leave(consumer);
+        turn.effects.push({ type: "stopped", consumer: consumer.id });
+        return;
+      }
       case "written": {
         const consumer = this.state.consumers.get(command.consumer);
         if (consumer === undefined) return;

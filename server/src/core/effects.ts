@@ -83,6 +83,8 @@ export type Effect =
   /** A poll that nothing can be leased for at this moment; it goes on waiting. */
   | { readonly type: "idle"; readonly consumer: ConsumerId }
   | { readonly type: "deliver"; readonly consumer: ConsumerId; readonly deliveries: readonly Delivery[] }
+  /** Nothing is delivered to this consumer any more; what was delivered before stands. */
+  | { readonly type: "stopped"; readonly consumer: ConsumerId }
   | { readonly type: "lost"; readonly consumer: ConsumerId; readonly leases: readonly LostLease[] }
   /** The consumer is gone from the core: refused at its opening, or its queue was deleted. */
   | { readonly type: "ended"; readonly consumer: ConsumerId; readonly failure: Failure };

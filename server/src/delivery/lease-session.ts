@@ -25,6 +25,7 @@ const partBytes = 240 * 1024;
 export interface LeaseFrame {
   readonly subscribe: LeaseSubscription | undefined;
   readonly credit: number;
+  readonly stop: boolean;
   readonly settlementFrame: number | bigint;
   readonly settlements: PartialFrame<SettleItem>;
 }
@@ -37,6 +38,7 @@ export interface LeaseOut extends StreamIntake {
   settled(settlementFrame: number | bigint, outcomes: readonly SettleOutcome[]): void;
   lost(leases: readonly LostLease[]): void;
   draining(): void;
+  stopped(): void;
   /** `taken` when the transport has what was gathered, and has drained. */
   flush(taken: () => void): void;
   end(failed: Failure | undefined): void;
@@ -47,7 +49,7 @@ export interface LeaseOut extends StreamIntake {
  *
  * States: new → live → ending → ended.
  * new: the first request must subscribe.
- * live: credit and settlements are taken, deliveries written. Left when the worker has sent its last request or breaks
+ * live: credit and settlements are taken, deliveries written; once the worker has sent stop, credit means nothing. Left when the worker has sent its last request or breaks
  * the protocol (the consumer is closed at once: settlements sent before are still decided), and when the broker ends it.
  * ending: results of settlements under way are written, then the stream ends.
  * ended: nothing is written, nothing told to the broker. A worker that is gone leads here from everywhere.
@@ -115,6 +117,10 @@ export class LeaseSession implements ConsumerSink {
         this.#grant.soon();
       }
     } else return;
+    if (frame.stop) {
+      this.#grant.cancel();
+      this.#consumer?.stop();
+    }
     this.#settle(frame, bytes);
   }
 
@@ -150,6 +156,12 @@ export class LeaseSession implements ConsumerSink {
   lost(leases: readonly LostLease[]): void {
     if (this.#state !== "live" || leases.length === 0) return;
     this.#out.lost(leases);
+    this.#flush.soon();
+  }
+
+  stopped(): void {
+    if (this.#state !== "live") return;
+    this.#out.stopped();
     this.#flush.soon();
   }
 

@@ -24,6 +24,7 @@ class FakeOut implements LeaseOut {
   settled = (frame: number | bigint): unknown => this.told.push(`settled ${frame}`);
   lost = (all: readonly unknown[]): unknown => this.told.push(`lost ${all.length}`);
   draining = (): unknown => this.told.push("draining");
+  stopped = (): unknown => this.told.push("stopped");
   flush = (taken: () => void): unknown => this.takes.push(taken);
   end = (failed: Failure | undefined): unknown => this.told.push(`end ${failed?.reason ?? "OK"}`);
   pause = (): unknown => this.told.push("pause");
@@ -32,10 +33,11 @@ class FakeOut implements LeaseOut {
 
 const subscribe = { queue: "q", session: "", worker: "", visibilityMs: 0 };
 const none = { items: [], refused: undefined };
-const first: LeaseFrame = { subscribe, credit: 1, settlementFrame: 0, settlements: none };
+const first: LeaseFrame = { subscribe, credit: 1, stop: false, settlementFrame: 0, settlements: none };
 const ack: LeaseFrame = {
   subscribe: undefined,
   credit: 1,
+  stop: false,
   settlementFrame: 7,
   settlements: {
     items: [{ id: fakeId(1), token: { high: 1, low: 1 }, action: "ack", error: "", extendMs: 0 }],

@@ -9,6 +9,7 @@ export class Listener implements ConsumerSink {
   adopted = 0;
   isOpen = false;
   isIdle = false;
+  isStopped = false;
   isDraining = false;
   failure: Failure | undefined;
   #waiters: (() => void)[] = [];
@@ -33,6 +34,10 @@ export class Listener implements ConsumerSink {
   }
   lost(leases: readonly LostLease[]): void {
     this.lostLeases.push(...leases);
+    this.#told();
+  }
+  stopped(): void {
+    this.isStopped = true;
     this.#told();
   }
   draining(): void {

@@ -15,6 +15,7 @@ export class ConsumerDriver {
   ended: Failure | undefined;
   /** A poll was told that there is nothing for it now. */
   idle = false;
+  stopped = false;
   /** Whether each delivery is written to the transport as it comes. */
   writes = true;
   readonly #driver: CoreDriver;
@@ -61,6 +62,10 @@ export class ConsumerDriver {
 
   credit(messages: number): void {
     this.#driver.run({ type: "credit", consumer: this.id, messages });
+  }
+
+  stop(): void {
+    this.#driver.run({ type: "stop", consumer: this.id });
   }
 
   written(ordinal: number): void {

@@ -203,6 +203,9 @@ export class CoreDriver {
       case "idle":
         this.#consumerOf(effect.consumer).idle = true;
         return;
+      case "stopped":
+        this.#consumerOf(effect.consumer).stopped = true;
+        return;
       case "ended":
         this.#consumerOf(effect.consumer).ended = effect.failure;
         return;

@@ -295,6 +295,11 @@ for (const protocol of ["grpc", "connect"] as const) {
         [1],
       );
       assert.equal(consumer.credits, 7);
+      feed.send({ credit: 3 });
+      feed.send({ stop: true });
+      await consumer.until(() => consumer.stops === 1);
+      consumer.sink.stopped?.();
+      assert.equal((await next(responses)).stopped, true);
       consumer.sink.lost([{ id: fakeId(2), token: { high: 0xdeadbeef, low: 2 } }]);
       consumer.sink.draining();
       const told = await next(responses);

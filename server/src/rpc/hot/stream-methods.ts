@@ -162,6 +162,7 @@ function leaseOut(transport: StreamTransport): LeaseOut {
       for (const lease of leases) writeLeaseLost(frames.room(64), 4, lease);
     },
     draining: () => frames.room(2).uint32Field(5, 1),
+    stopped: () => frames.room(2).uint32Field(6, 1),
     flush: (taken) => flush(frames, transport, taken),
     end: (failed) => transport.end(failed),
     pause: () => transport.pause(),

@@ -166,6 +166,11 @@ class FakeConsumer implements Consumer {
     this.serve();
   }
 
+  stop(): void {
+    this.#credit = 0;
+    this.sink.stopped?.();
+  }
+
   written(): void {}
 
   close(): void {

@@ -120,6 +120,7 @@ export function readLease(bytes: Uint8Array): LeaseCall | Failure {
 export function readStreamLease(bytes: Uint8Array): LeaseFrame | Failure {
   let subscription: SubscriptionDraft | undefined;
   let credit = 0;
+  let stop = false;
   let settlementFrame: number | bigint = 0;
   let count = 0;
   const settlements = new PartialFrameBuilder<SettleItem>();
@@ -131,12 +132,13 @@ export function readStreamLease(bytes: Uint8Array): LeaseFrame | Failure {
     else if (tag === ((4 << 3) | 2)) {
       if (++count > maxSettlementsPerFrame) return tooManySettlements();
       readSettlement(reader, settlements);
-    } else skipUnknown(tag, 4);
+    } else if (tag === ((5 << 3) | 0)) stop = reader.uint64() !== 0;
+    else skipUnknown(tag, 5);
   }
   if (reader.fault !== undefined) return malformed("StreamLeaseRequest", reader.fault);
   const subscribe = subscription === undefined ? undefined : checkedSubscription(subscription);
   if (subscribe !== undefined && "reason" in subscribe) return subscribe;
-  return { subscribe, credit, settlementFrame, settlements };
+  return { subscribe, credit, stop, settlementFrame, settlements };
 }
 
 interface SubscriptionDraft {

@@ -9,6 +9,7 @@ export class FakeConsumer implements Consumer {
   readonly options: Omit<OpenConsumer, "type" | "consumer">;
   readonly sink: ConsumerSink;
   credits: number;
+  stops = 0;
   writtenOrdinal = 0;
   closedWith: number | undefined = undefined;
   readonly closed = Promise.withResolvers<number>();
@@ -22,6 +23,11 @@ export class FakeConsumer implements Consumer {
 
   credit(messages: number): void {
     this.credits += messages;
+    this.#changed();
+  }
+
+  stop(): void {
+    this.stops += 1;
     this.#changed();
   }
 
