@@ -5,6 +5,8 @@ import type { Config } from "./config/settings.ts";
 import { startRpc } from "./rpc/rpc-server.ts";
 import { startError } from "./start-error.ts";
 import { openLevelStorage } from "./storage/level/open.ts";
+import { MemoryDisk, openMemoryStorage } from "./storage/memory/memory-storage.ts";
+import type { Storage } from "./storage/port.ts";
 import type { Log } from "./telemetry/log.ts";
 
 export interface RunningServer {
@@ -21,18 +23,22 @@ export interface ServerOptions {
   readonly log: Log;
   /** The process must end: its state can be rebuilt, and going on with a wrong one would lose messages. */
   readonly fatal: (error: unknown) => void;
+  /** Default: "level". */
+  readonly storage?: StorageKind | undefined;
 }
+
+/** "level": on disk, in `storage.data_dir`. "memory": nothing outlives the broker, and its memory is the only bound. */
+export type StorageKind = "level" | "memory";
 
 /** How long answers and ends of streams may take to reach their clients once the broker has stopped. */
 const LAST_WORDS_MS = 1000;
 
 /** Rejects with StartError, whose message is one line that says what is wrong and what to do. */
-export async function compose(config: Config, { log, fatal }: ServerOptions): Promise<RunningServer> {
+export async function compose(config: Config, { log, fatal, storage }: ServerOptions): Promise<RunningServer> {
   const { host, port } = parseListenAddress(config["server.listen_addr"])!;
   try {
     const broker = await openBroker({
-      open: () =>
-        openLevelStorage(config["storage.data_dir"], { writeBufferBytes: config["storage.write_buffer_bytes"] }),
+      open: storage === "memory" ? memory() : level(config),
       maxQueues: config["limits.max_queues"],
       payloadCacheBytes: config["storage.payload_cache_bytes"],
       checkpointJournalBytes: config["storage.checkpoint_journal_bytes"],
@@ -65,6 +71,16 @@ export async function compose(config: Config, { log, fatal }: ServerOptions): Pr
   } catch (error) {
     throw startError(error, config["server.listen_addr"]);
   }
+}
+
+function level(config: Config): () => Promise<Storage> {
+  return () => openLevelStorage(config["storage.data_dir"], { writeBufferBytes: config["storage.write_buffer_bytes"] });
+}
+
+/** Reopening finds what was there, as long as this broker lives. */
+function memory(): () => Promise<Storage> {
+  const disk = new MemoryDisk();
+  return async () => openMemoryStorage({ disk });
 }
 
 /** "Every interface" is no address that a client could use. */

@@ -7,14 +7,14 @@
  * await server.stop();
  */
 import { compose } from "./compose.ts";
-import type { RunningServer } from "./compose.ts";
+import type { RunningServer, StorageKind } from "./compose.ts";
 import { configWith } from "./config/load-config.ts";
 import type { Config } from "./config/settings.ts";
 import { startError } from "./start-error.ts";
 import { stderrLog } from "./telemetry/log.ts";
 import type { Log } from "./telemetry/log.ts";
 
-export type { RunningServer } from "./compose.ts";
+export type { RunningServer, StorageKind } from "./compose.ts";
 export { ConfigError } from "./config/config-file.ts";
 export { loadConfig } from "./config/load-config.ts";
 export type { ConfigSources, LoadedConfig } from "./config/load-config.ts";
@@ -31,6 +31,8 @@ export interface StartOptions {
   /** Called when the broker's state can no longer be trusted. Default: throws, which ends a process that does not catch
    * it. The program must not go on using the broker. */
   readonly fatal?: (error: unknown) => void;
+  /** "memory" keeps nothing beyond the end of the broker, and uses no data directory. Default: "level", the disk. */
+  readonly storage?: StorageKind;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function startServer(settings: Partial<Config> = {}, options: Start
     throw startError(error, "");
   }
   return compose(config, {
+    storage: options.storage,
     log: options.log ?? stderrLog(),
     fatal:
       options.fatal ??

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -59,6 +59,8 @@ function run(t: TestContext, { toml, env = {}, args = [], cwd = newDirectory() }
 function newDirectory(): string {
   return mkdtempSync(path.join(scratch, "run-"));
 }
+
+const listQueues = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
 
 /** The curl lines of the greeting, done with fetch. */
 async function doAsGreeted(output: string): Promise<unknown[]> {
@@ -139,6 +141,29 @@ describe("the server process", () => {
     assert.match(server.output(), /max_queues = 8 +# fila\.toml:2/);
   });
 
+  it("speaks JSON to programs, also of failures", async (t) => {
+    const server = run(t, { args: ["--json"] });
+    await server.says(/\n/);
+    const { url, host, port, dataDir } = JSON.parse(server.output()) as Record<string, unknown>;
+    assert.deepEqual([url, host, dataDir], [`http://127.0.0.1:${String(port)}`, "127.0.0.1", "./fila-data"]);
+    assert.equal((await fetch(`${String(url)}/fila.v1.FilaAdmin/ListQueues`, listQueues)).status, 200);
+    server.child.kill("SIGTERM");
+    assert.equal(await server.ended, 0);
+
+    const shown = run(t, { args: ["--print-config", "--json"], toml: "[limits]\nmax_queues = 7\n" });
+    assert.equal(await shown.ended, 0);
+    assert.deepEqual(JSON.parse(shown.output())["limits.max_queues"], { value: 7, origin: "fila.toml:2" });
+
+    for (const args of [["--config", "other.toml"], ["--port"]]) {
+      const refused = run(t, { args: [...args, "--json"] });
+      assert.equal(await refused.ended, 1);
+      assert.equal(refused.errors(), "");
+      const { error } = JSON.parse(refused.output());
+      assert.deepEqual([error.reason, error.exitCode], ["START_FAILED", 1]);
+      assert.match(error.message, /other\.toml: there is no such file|'--port'; try --help/);
+    }
+  });
+
   it("warns once of keys without effect", async (t) => {
     const server = run(t, { toml: "[scheduler]\nquantum = 1\n" });
     await server.says(/Enqueue/);
@@ -216,11 +241,7 @@ describe("startServer", () => {
   it("runs a broker within another program", async () => {
     const settings = { "server.listen_addr": "127.0.0.1:0", "storage.data_dir": path.join(newDirectory(), "data") };
     const server = await startServer(settings, { log: silentLog });
-    const { status } = await fetch(`${server.url}/fila.v1.FilaAdmin/ListQueues`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: "{}",
-    });
+    const { status } = await fetch(`${server.url}/fila.v1.FilaAdmin/ListQueues`, listQueues);
     assert.equal(status, 200);
     assert.notEqual(server.address.port, 0);
     await assert.rejects(startServer(settings, { log: silentLog }), StartError);
@@ -229,6 +250,19 @@ describe("startServer", () => {
     await stopped;
     await assert.rejects(fetch(server.url));
     await (await startServer(settings, { log: silentLog })).stop();
+  });
+
+  it("keeps nothing with memory as its storage", async () => {
+    const unused = path.join(newDirectory(), "unused");
+    const settings = { "server.listen_addr": "127.0.0.1:0", "storage.data_dir": unused };
+    for (let life = 0; life < 2; life++) {
+      const server = await startServer(settings, { log: silentLog, storage: "memory" });
+      const create = { ...listQueues, body: '{"name":"q"}' };
+      assert.equal((await fetch(`${server.url}/fila.v1.FilaAdmin/CreateQueue`, create)).status, 200);
+      assert.notEqual((await fetch(`${server.url}/fila.v1.FilaAdmin/CreateQueue`, create)).status, 200);
+      await server.stop();
+    }
+    assert.equal(existsSync(unused), false);
   });
 
   it("rejects settings that cannot be used", async () => {

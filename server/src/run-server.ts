@@ -5,7 +5,7 @@ import type { RunningServer } from "./compose.ts";
 import { ConfigError } from "./config/config-file.ts";
 import { loadConfig } from "./config/load-config.ts";
 import type { LoadedConfig } from "./config/load-config.ts";
-import { printConfig } from "./config/print-config.ts";
+import { configAsJson, printConfig } from "./config/print-config.ts";
 import { StartError } from "./start-error.ts";
 import { returnStartupGarbage } from "./startup-garbage.ts";
 import { stderrLog } from "./telemetry/log.ts";
@@ -14,13 +14,14 @@ import type { Log } from "./telemetry/log.ts";
 /** When stopping takes so much longer than the drain deadline, something hangs. */
 const STOP_MARGIN_MS = 10_000;
 
-const usage = `Usage: fila-server [--config FILE] [--print-config]
+const usage = `Usage: fila-server [--config FILE] [--print-config] [--json]
 
 Runs the broker. It needs no flags: settings come from fila.toml in the working directory, else from
 /etc/fila/fila.toml, and from the environment (FILA_SECTION_KEY; FILA_DATA_DIR). See docs/configuration.md.
 
   --config FILE   read this file, which must exist, and no other
   --print-config  show every setting with its value and where it came from, and end
+  --json          print JSON on standard output: an object with the address, or {"error": ...}
   --help          show this text, and end
 `;
 
@@ -45,30 +46,50 @@ export async function runServer(args: readonly string[]): Promise<void> {
     const { file } = options;
     const loaded = loadConfig({ cwd: process.cwd(), env: process.env, ...(file === undefined ? {} : { file }) });
     if (options.printConfig) {
-      process.stdout.write(printConfig(loaded));
+      process.stdout.write(options.json ? `${JSON.stringify(configAsJson(loaded))}\n` : printConfig(loaded));
       return;
     }
     for (const warning of loaded.warnings) log.warn(warning);
-    await serve(loaded, log, dieOf);
+    await serve(loaded, log, dieOf, options.json ? greetingAsJson : greeting);
   } catch (error) {
-    if (error instanceof StartError || error instanceof ConfigError) fail(error.message);
+    if (error instanceof StartError || error instanceof ConfigError) fail(error.message, options.json);
     throw error;
   }
 }
 
-function readArguments(args: readonly string[]): { help: boolean; printConfig: boolean; file: string | undefined } {
+interface Arguments {
+  readonly help: boolean;
+  readonly printConfig: boolean;
+  readonly json: boolean;
+  readonly file: string | undefined;
+}
+
+function readArguments(args: readonly string[]): Arguments {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { help: { type: "boolean" }, "print-config": { type: "boolean" }, config: { type: "string" } },
+      options: {
+        help: { type: "boolean", default: false },
+        "print-config": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        config: { type: "string" },
+      },
     });
-    return { help: values.help ?? false, printConfig: values["print-config"] ?? false, file: values.config };
+    return { help: values.help, printConfig: values["print-config"], json: values.json, file: values.config };
   } catch (error) {
-    fail(`${error instanceof Error ? error.message.split(". ")[0] : String(error)}; try --help`);
+    const why = error instanceof Error ? error.message.split(". ")[0] : String(error);
+    fail(`${why}; try --help`, args.includes("--json"));
   }
 }
 
-async function serve({ config }: LoadedConfig, log: Log, fatal: (error: unknown) => void): Promise<void> {
+type Greeting = (server: RunningServer, dataDir: string) => string;
+
+async function serve(
+  { config }: LoadedConfig,
+  log: Log,
+  fatal: (error: unknown) => void,
+  greet: Greeting,
+): Promise<void> {
   let server: RunningServer | undefined = undefined;
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -93,7 +114,7 @@ async function serve({ config }: LoadedConfig, log: Log, fatal: (error: unknown)
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
   server = await compose(config, { log, fatal });
-  process.stdout.write(greeting(server, config["storage.data_dir"]));
+  process.stdout.write(greet(server, config["storage.data_dir"]));
   returnStartupGarbage();
 }
 
@@ -108,7 +129,13 @@ function greeting({ url, address }: RunningServer, dataDir: string): string {
   );
 }
 
-function fail(message: string): never {
-  process.stderr.write(`fila-server: ${message}\n`);
-  process.exit(1);
+function greetingAsJson({ url, address }: RunningServer, dataDir: string): string {
+  return `${JSON.stringify({ url, host: address.host, port: address.port, dataDir })}\n`;
+}
+
+function fail(message: string, json: boolean): never {
+  const error = { code: "unknown", reason: "START_FAILED", message, exitCode: 1 };
+  if (json) process.stdout.write(`${JSON.stringify({ error })}\n`);
+  else process.stderr.write(`fila-server: ${message}\n`);
+  process.exit(error.exitCode);
 }

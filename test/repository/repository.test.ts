@@ -43,8 +43,6 @@ const entries = [
 ];
 /** Part of the product's sources although, today, only tests reach them; each with the reason. */
 const testedOnly: Readonly<Record<string, string>> = {
-  "server/src/storage/memory/":
-    "the store of the simulation and of the SDK's test broker, held to the same conformance",
   "server/src/core/verify.ts": "checks every invariant; it must see the core from inside",
   "server/src/config/document.ts": "makes docs/configuration.md from the table of settings; a test compares the two",
   "sdk/src/fake/": "the broker in memory that the SDK's own tests speak to",
