@@ -1,6 +1,7 @@
 // Operating queues.
 import { createClient, type Client } from "@connectrpc/connect";
 import { milliseconds, type Duration } from "./duration.ts";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "./gen/grpc/health/v1/health_pb.ts";
 import { FilaAdmin } from "./gen/index.ts";
 import { checkQueueName, limits } from "./limits.ts";
 import type { Connection } from "./transport/connection.ts";
@@ -37,16 +38,21 @@ export interface QueueStats extends QueueSummary {
   readonly truncated: boolean;
 }
 
+/** "not_serving": it is stopping, or its store cannot be written. "unknown": it does not tell. */
+export type HealthStatus = "serving" | "not_serving" | "unknown";
+
 /** Every call rejects with FilaError: invalid_argument, unauthenticated, permission_denied, unavailable, ... */
 export class Admin {
   readonly #connection: Connection;
   readonly #client: Client<typeof FilaAdmin>;
+  readonly #health: Client<typeof Health>;
   readonly #timeoutMs: number;
 
   /** Made by `connect`. `timeoutMs` bounds each call. */
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection;
     this.#client = createClient(FilaAdmin, connection.unary);
+    this.#health = createClient(Health, connection.unary);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -94,6 +100,13 @@ export class Admin {
       })),
       truncated: stats.truncated,
     };
+  }
+
+  /** Whether the broker takes and gives messages. Rejects with unavailable when nobody answers. */
+  async health(): Promise<HealthStatus> {
+    const { status } = await this.#call((call) => this.#health.check({}, call));
+    if (status === Status.SERVING) return "serving";
+    return status === Status.NOT_SERVING ? "not_serving" : "unknown";
   }
 
   async #call<T>(call: (options: { timeoutMs: number }) => Promise<T>): Promise<T> {

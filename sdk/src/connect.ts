@@ -14,6 +14,7 @@ import { checkMessage, checkQueueName, invalidField, limits } from "./limits.ts"
 import { enqueueMany, type EnqueueResult } from "./producing/enqueue-many.ts";
 import { EnqueueStream } from "./producing/enqueue-stream.ts";
 import { Connection } from "./transport/connection.ts";
+import { serverUrl } from "./transport/server-url.ts";
 import type { OutgoingMessage } from "./wire/outgoing-message.ts";
 
 export interface ConnectOptions {
@@ -92,12 +93,12 @@ export type SettlementResult =
 const encoder = new TextEncoder();
 
 /**
- * A client of the broker at `url` ("http://127.0.0.1:5555" or "127.0.0.1:5555"). Nothing is opened before the first
+ * A client of the broker at `url`: "http://127.0.0.1:5555", "127.0.0.1:5555", or a host alone, whose port is 5555. Nothing is opened before the first
  * call, and a lost connection is opened anew by the next one. Close it, or declare it with `await using`.
  * Throws FilaError invalid_argument INVALID_URL or INVALID_DURATION.
  */
 export function connect(url: string, options: ConnectOptions = {}): Fila {
-  return new Fila(parseUrl(url), options);
+  return new Fila(serverUrl(url), options);
 }
 
 /** A client; made by `connect`. All methods may be called at the same time. */
@@ -275,16 +276,4 @@ function visibility(duration: Duration | undefined): number {
 function checkCount(field: string, value: number, maximum: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
   throw invalidField(field, `is ${value}; it must be an integer from 1 to ${maximum}`);
-}
-
-function parseUrl(url: string): URL {
-  const full = /^https?:\/\//.test(url) ? url : `http://${url}`;
-  if (!URL.canParse(full)) {
-    throw new FilaError(
-      "invalid_argument",
-      "INVALID_URL",
-      `${JSON.stringify(url)} is no address; write "http://127.0.0.1:5555"`,
-    );
-  }
-  return new URL(full);
 }

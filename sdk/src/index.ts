@@ -13,7 +13,7 @@ export {
   type SettlementRequest,
   type SettlementResult,
 } from "./connect.ts";
-export type { Admin, CreateQueueOptions, FairnessKeyStats, QueueStats, QueueSummary } from "./admin.ts";
+export type { Admin, CreateQueueOptions, FairnessKeyStats, HealthStatus, QueueStats, QueueSummary } from "./admin.ts";
 export type { Lease, SettlementAction } from "./consuming/lease.ts";
 export type { LeaseIterator } from "./consuming/leases.ts";
 export type { Duration } from "./duration.ts";

@@ -24,6 +24,7 @@ import {
   type StreamLeaseRequest,
   type StreamLeaseResponseSchema,
 } from "../gen/index.ts";
+import { Health, HealthCheckResponse_ServingStatus } from "../gen/grpc/health/v1/health_pb.ts";
 
 interface Stored {
   readonly id: string;
@@ -40,6 +41,7 @@ export class FakeBroker {
   readonly settled: { readonly action: SettlementAction; readonly id: string; readonly error: string }[] = [];
   /** Held back until it resolves: each answer to a frame of StreamEnqueue. */
   gate: Promise<unknown> = Promise.resolve();
+  health: HealthCheckResponse_ServingStatus = HealthCheckResponse_ServingStatus.SERVING;
   streamsOpened = 0;
   leaseStreamsEnded = 0;
   /** Leases of streams that end stay, as over a restart of the broker. */
@@ -193,6 +195,7 @@ export class FakeBroker {
   }
 
   #routes(router: ConnectRouter): void {
+    router.service(Health, { check: () => ({ status: this.health }) });
     router.service(FilaAdmin, {
       createQueue: ({ name }) => {
         if (this.queues.has(name)) throw new ConnectError(`queue "${name}" exists`, Code.AlreadyExists);

@@ -150,10 +150,18 @@ function probeRegularly(session: ClientHttp2Session): () => void {
 function connectionFailed(authority: string, cause: Error): FilaError {
   // A name with several addresses fails with one error for each and an empty message of its own.
   const causes = cause instanceof AggregateError ? (cause.errors as Error[]) : [cause];
-  const why = causes.map(({ message }) => message).join("; ");
+  const why = speaksNoTls(cause)
+    ? `nothing there speaks TLS; write ${authority.replace(/^https:/, "http:")}, or the port that does`
+    : causes.map(({ message }) => message).join("; ");
   return new FilaError("unavailable", "CONNECTION_FAILED", `cannot reach a Fila server at ${authority}: ${why}`, {
     cause,
   });
+}
+
+/** OpenSSL found bytes that are no TLS record, and says so with a place in its own sources. */
+function speaksNoTls(cause: Error): boolean {
+  const code = (cause as NodeJS.ErrnoException).code;
+  return code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG";
 }
 
 function clientClosed(): FilaError {
