@@ -140,10 +140,10 @@ function checkClose(model: Model, reader: TurnReader, command: CommandOf<"close"
     else expected.set(lease.message.sequence, true);
   }
   while (expected.size > 0) {
-    const { sequence, counted } = checkEnded(model, reader);
+    const { sequence, counted, by } = checkEnded(model, reader);
     expect(
-      expected.get(sequence) === counted,
-      () => `message ${sequence} of a closed stream: attempt counted: ${counted}`,
+      expected.get(sequence) === counted && by === (counted ? "dead-stream" : "release"),
+      () => `message ${sequence} of a closed stream: attempt counted: ${counted}, ended by ${by}`,
     );
     expected.delete(sequence);
   }

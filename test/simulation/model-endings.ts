@@ -37,7 +37,10 @@ export function checkExpiries(model: Model, reader: TurnReader): number {
     noteLoss(reader, lease);
     const over = lease.deadline <= now.mono || (lease.orphan && givenUp);
     expect(expire && over, () => `the lease of ${lease.message.name} ended ${lease.deadline - now.mono} ms early`);
-    expect(checkEnded(model, reader).counted, () => `an expiry of ${lease.message.name} is no attempt`);
+    const { counted, by } = checkEnded(model, reader);
+    expect(counted, () => `an expiry of ${lease.message.name} is no attempt`);
+    const due = lease.deadline <= now.mono ? "expiry" : "dead-stream";
+    expect(by === due, () => `the lease of ${lease.message.name} ended by ${by}, not by ${due}`);
   }
   if (!expire || more) return expired;
   for (const lease of model.leases) {

@@ -91,10 +91,10 @@ function carryOut(model: Model, reader: TurnReader, item: SettleItem, lease: Mod
     if (model.removeMessage(message)) reader.mutation("forgotten");
     return;
   }
-  const { sequence, counted } = checkEnded(model, reader);
+  const { sequence, counted, by } = checkEnded(model, reader);
   expect(sequence === message.sequence, () => "another message was given back");
   expect(
-    counted === (item.action === "nack"),
-    () => `a ${item.action} of ${message.name} counts an attempt: ${counted}`,
+    counted === (item.action === "nack") && by === item.action,
+    () => `a ${item.action} of ${message.name} counts an attempt: ${counted}, and ended by ${by}`,
   );
 }

@@ -69,7 +69,7 @@ export class Core {
         if (queue === undefined) this.#fail(turn, command.request, unknownQueue(command.queue));
         else {
           const outcomes = settleAll(this, turn, queue, command.items, command);
-          turn.effects.push({ type: "settled", request: command.request, outcomes });
+          turn.effects.push({ type: "settled", request: command.request, queueNumber: queue.number, outcomes });
         }
         return;
       }

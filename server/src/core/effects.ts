@@ -58,7 +58,12 @@ export interface QueueStats extends QueueSummary {
 
 export type Reply =
   | { readonly type: "enqueued"; readonly request: RequestId; readonly outcomes: readonly EnqueueOutcome[] }
-  | { readonly type: "settled"; readonly request: RequestId; readonly outcomes: readonly SettleOutcome[] }
+  | {
+      readonly type: "settled";
+      readonly request: RequestId;
+      readonly queueNumber: number;
+      readonly outcomes: readonly SettleOutcome[];
+    }
   | { readonly type: "done"; readonly request: RequestId }
   | { readonly type: "failed"; readonly request: RequestId; readonly failure: Failure }
   | {

@@ -3,6 +3,7 @@
 import type { Consumer } from "./consumer.ts";
 import type { Lease } from "./lease.ts";
 import { none } from "./message-table.ts";
+import type { LeaseEnd } from "./mutations.ts";
 import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
@@ -92,16 +93,17 @@ export interface Endings {
 }
 
 /** The attempt failed, whatever ended it: the message is ready again, behind what is ready already. */
-export function endAttempt(core: Endings, turn: Turn, lease: Lease): void {
-  giveBack(core, turn, lease, true);
+export function endAttempt(core: Endings, turn: Turn, lease: Lease, by: Exclude<LeaseEnd, "release">): void {
+  giveBack(core, turn, lease, by);
 }
 
 /** Not begun: the message returns to its place, without an attempt. */
 export function release(core: Endings, turn: Turn, lease: Lease): void {
-  giveBack(core, turn, lease, false);
+  giveBack(core, turn, lease, "release");
 }
 
-function giveBack(core: Endings, turn: Turn, lease: Lease, counted: boolean): void {
+function giveBack(core: Endings, turn: Turn, lease: Lease, by: LeaseEnd): void {
+  const counted = by !== "release";
   const { state } = core;
   const { table } = state;
   const { slot, consumer } = lease;
@@ -124,6 +126,7 @@ function giveBack(core: Endings, turn: Turn, lease: Lease, counted: boolean): vo
     page: table.page(slot),
     counted,
     readyAt: table.readyAt(slot),
+    by,
   });
   state.makeReady(slot);
 }
@@ -138,7 +141,7 @@ export function expireLeases(core: Endings, turn: Turn): boolean {
     turn.sliceBudget -= 1;
     const { consumer, token } = lease;
     if (consumer !== undefined) turn.lost(consumer, { id: core.state.idOf(lease.slot), token });
-    endAttempt(core, turn, lease);
+    endAttempt(core, turn, lease, "expiry");
   }
 }
 
@@ -159,7 +162,7 @@ export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, wri
   for (let lease = consumer.firstLease; lease !== undefined;) {
     const after: Lease | undefined = lease.next;
     if (consumer.holder.kind === "poll") consumer.drop(lease, core.state.table.length(lease.slot));
-    else endAttempt(core, turn, lease);
+    else endAttempt(core, turn, lease, "dead-stream");
     lease = after;
   }
   core.formerHolders.closed(consumer.connection);

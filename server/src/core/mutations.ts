@@ -55,11 +55,16 @@ export interface LeasedMutation extends Located {
   readonly holder: Holder;
 }
 
+/** What ends a lease whose message stays. A stream that came back too late after a restart died as well. */
+export type LeaseEnd = "nack" | "expiry" | "dead-stream" | "release";
+
 /** A lease ended and the message is ready again; `counted` = an attempt ended. */
 export interface ReturnedMutation extends Located {
   readonly type: "returned";
   readonly counted: boolean;
   readonly readyAt: number;
+  /** For telemetry; not stored. */
+  readonly by: LeaseEnd;
 }
 
 /** Acked. */

@@ -57,7 +57,7 @@ export class Orphans {
       // Oldest first: each then goes to the very tail of its lane.
       const some = leases.splice(0, Math.max(0, turn.sliceBudget));
       turn.sliceBudget -= some.length;
-      for (const lease of some) if (isOrphan(lease)) endAttempt(core, turn, lease);
+      for (const lease of some) if (isOrphan(lease)) endAttempt(core, turn, lease, "dead-stream");
       if (leases.length > 0) return true;
       this.#bySession.delete(name);
     }

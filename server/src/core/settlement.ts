@@ -112,7 +112,7 @@ function apply(core: Endings, turn: Turn, lease: Lease, item: SettleItem): Settl
       remove(core, turn, lease);
       return undefined;
     case "nack":
-      endAttempt(core, turn, lease);
+      endAttempt(core, turn, lease, "nack");
       return undefined;
     case "release":
       release(core, turn, lease);
