@@ -35,7 +35,7 @@ export function oversize(file: string, content: string, excused: Readonly<Record
 export function weakTest(file: string, content: string): string[] {
   // What a platform lacks cannot be tested there; that alone is a reason to skip.
   const passes = /\b(test|it|describe|suite|t)\.(skip|only|todo)\b|[{,]\s*(skip|only|todo)\s*:(?! process\.platform)/;
-  const sleeps = /\bsetTimeout\s*\((?:[^()]|\([^()]*\))*,\s*[\d_]{2,}\s*\)|timers\/promises/;
+  const sleeps = /\bsetTimeout\s*\((?:[^()]|\([^()]*\))*,\s*[\d_]{2,}\s*\)|timers\/promises|\bsleep\s*\(/;
   return [
     ...eachLine(file, content, passes, "a test that is skipped, alone or to do proves nothing; repair it or delete it"),
     ...eachLine(

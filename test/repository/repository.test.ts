@@ -52,9 +52,34 @@ const isEntry = (file: string): boolean =>
   file.startsWith("cli/src/commands/") || // oclif finds commands by their place,
   file === "cli/src/help.ts" || // and the help by its name in package.json
   /^examples\/\d/.test(file) || // each example is a program
+  isInterop(file) || // npm run interop
   file.endsWith("/tsup.config.ts");
 
+/** Needs packages of the system, so `npm test` leaves it out. */
+const isInterop = (file: string): boolean => file.endsWith(".interop.ts");
+
 const readJson = (file: string): unknown => JSON.parse(readFileSync(path.join(root, file), "utf8"));
+const scriptsOfRoot = (): Readonly<Record<string, string>> =>
+  (readJson("package.json") as { scripts: Record<string, string> }).scripts;
+
+/** Complains of each test file that the globs of these scripts do not run exactly once. */
+function notRunOnce(tests: readonly string[], scripts: readonly (string | undefined)[]): string[] {
+  const globs = scripts.flatMap((script = "") =>
+    script
+      .split(/\s+/)
+      .map((word) => word.replaceAll("'", ""))
+      .filter((word) => /\.ts$/.test(word)),
+  );
+  const times = new Map<string, number>();
+  for (const glob of globs) {
+    for (const file of globSync(glob, { cwd: root, exclude: ["**/node_modules/**"] }))
+      times.set(file, (times.get(file) ?? 0) + 1);
+  }
+  return tests
+    .filter((file) => times.get(file) !== 1)
+    .map((file) => `${file}: run ${times.get(file) ?? 0} times; see the globs of the scripts in package.json`);
+}
+
 /** The configuration is plain JavaScript outside the typed program. */
 const configFile = (file: string): Promise<unknown> => import(path.join(root, file)) as Promise<unknown>;
 const none = (complaints: readonly string[]): void => assert.equal(complaints.join("\n"), "");
@@ -101,7 +126,9 @@ describe("the repository", () => {
   });
 
   test("tests neither skip nor sleep", () => {
-    const looked = sources.filter((file) => isTest(file) || file.startsWith("test/") || file.includes("/testing/"));
+    const looked = [...sources, ...files.filter((file) => file.endsWith(".py"))].filter(
+      (file) => isTest(file) || file.startsWith("test/") || file.includes("/testing/"),
+    );
     none(looked.filter((file) => !file.startsWith("test/repository/")).flatMap((file) => weakTest(file, text(file))));
   });
 
@@ -112,26 +139,16 @@ describe("the repository", () => {
         .filter((workspace) => !tests.some((file) => file.startsWith(`${workspace}/`)))
         .map((workspace) => `${workspace}: has no *.test.ts; every workspace contributes tests`),
     );
-    const { scripts } = readJson("package.json") as { scripts: Record<string, string> };
-    const run = ["test:unit", "test:process"].flatMap((name) => {
-      const script = scripts[name] ?? "";
+    const scripts = scriptsOfRoot();
+    for (const name of ["test:unit", "test:process"])
       assert.ok(scripts["test"]?.includes(name), `package.json: the script "test" does not run ${name}`);
-      return script
-        .split(/\s+/)
-        .map((word) => word.replaceAll("'", ""))
-        .filter((word) => word.endsWith(".test.ts"));
-    });
-    const matched = run.flatMap((pattern) => globSync(pattern, { cwd: root, exclude: ["**/node_modules/**"] }));
-    const times = new Map<string, number>();
-    for (const file of matched) times.set(file, (times.get(file) ?? 0) + 1);
-    none(
-      tests
-        .filter((file) => times.get(file) !== 1)
-        .map(
-          (file) =>
-            `${file}: run ${times.get(file) ?? 0} times; see the globs of test:unit and test:process in package.json`,
-        ),
-    );
+    none(notRunOnce(tests, [scripts["test:unit"], scripts["test:process"]]));
+  });
+
+  test("npm run interop runs each test of clients that are not ours once", () => {
+    const ofClients = files.filter((file) => isInterop(file) || (isTest(file) && file.startsWith("test/interop/")));
+    assert.ok(ofClients.some(isInterop), "there are tests of clients that are not ours");
+    none(notRunOnce(ofClients, [scriptsOfRoot()["interop"]]));
   });
 
   test("generated code is marked", () => {
@@ -155,7 +172,7 @@ describe("the repository", () => {
   });
 
   test("bins can be executed and switch Node by exec", () => {
-    for (const bin of ["cli/bin/fila", "server/bin/fila-server", ".ci/run"])
+    for (const bin of ["cli/bin/fila", "server/bin/fila-server", ".ci/run", ".ci/install-clients"])
       accessSync(path.join(root, bin), constants.X_OK);
     for (const bin of ["cli/bin/fila", "server/bin/fila-server"]) {
       const calls = text(bin)
@@ -193,6 +210,7 @@ describe("the checks themselves find what is planted", () => {
     ]) {
       finds(weakTest("a.test.ts", line));
     }
+    finds(weakTest("a.py", "time.sleep(1)"));
     none(weakTest("a.test.ts", "setTimeout(r, 0); const skip = 1;"));
     none(weakTest("a.test.ts", 'test("/dev/full", { skip: process.platform !== "linux" }, f)'));
   });
