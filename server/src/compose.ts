@@ -2,6 +2,7 @@
 import { openBroker } from "./broker/open-broker.ts";
 import { formatAddress, parseListenAddress } from "./config/listen-address.ts";
 import type { Config } from "./config/settings.ts";
+import { authenticateNobody } from "./rpc/access/principal.ts";
 import { startRpc } from "./rpc/rpc-server.ts";
 import { startError } from "./start-error.ts";
 import { openLevelStorage } from "./storage/level/open.ts";
@@ -52,6 +53,7 @@ export async function compose(config: Config, { log, fatal, storage }: ServerOpt
       maxConnections: config["limits.max_connections"],
       readMaxBytes: config["limits.read_max_bytes"],
       maxMessageBytes: config["limits.max_message_bytes"],
+      authenticate: authenticateNobody,
       log,
     }).catch(async (error: unknown) => {
       await broker.stop(0);

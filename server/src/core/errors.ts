@@ -24,6 +24,8 @@ export const reasons = {
   QUEUE_NOT_FOUND: "not_found",
   MESSAGE_NOT_FOUND: "not_found",
   QUEUE_EXISTS: "already_exists",
+  UNAUTHENTICATED: "unauthenticated",
+  PERMISSION_DENIED: "permission_denied",
   LEASE_LOST: "failed_precondition",
   TOKEN_REQUIRED: "failed_precondition",
   OVERLOADED: "resource_exhausted",

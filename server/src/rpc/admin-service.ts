@@ -5,6 +5,8 @@ import type { Broker, Outcome } from "../broker/contract.ts";
 import { failure } from "../core/errors.ts";
 import type { QueueStats } from "../core/effects.ts";
 import { queueNameFailure } from "../core/queue-name.ts";
+import { callerKey } from "./access/caller.ts";
+import { visibleQueues } from "./access/visible-queues.ts";
 import { connectError } from "./connect-error.ts";
 import { queueVisibilityMs } from "./visibility.ts";
 
@@ -33,8 +35,8 @@ export function adminService(broker: Broker): ServiceImpl<typeof FilaAdmin> {
       return {};
     },
 
-    async listQueues({ cursor }) {
-      const page = valueOf(await broker.listQueues(cursor, MAX_QUEUES_PER_PAGE));
+    async listQueues({ cursor }, { values }) {
+      const page = valueOf(await visibleQueues(broker, values.get(callerKey), cursor, MAX_QUEUES_PER_PAGE));
       return {
         queues: page.queues.map((queue) => ({
           name: queue.name,

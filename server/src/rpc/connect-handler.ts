@@ -4,21 +4,28 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { createRegistry } from "@bufbuild/protobuf";
-import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { UniversalHandlerFn, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@fila/sdk/gen";
+import type { ConnectionId } from "../core/commands.ts";
 import { failure } from "../core/errors.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ruleOf } from "./access/authorization-table.ts";
+import type { Rule } from "./access/authorization-table.ts";
+import { authorize } from "./access/authorize.ts";
+import { admit, callerKey } from "./access/caller.ts";
+import type { Authenticator } from "./access/principal.ts";
 import { completeError, connectError, funnel } from "./connect-error.ts";
 import { parseConnectTimeout, parseGrpcTimeout } from "./hot/deadline.ts";
 import { errorResponse, withCompleteErrors } from "./error-completion.ts";
+import { refuseCall } from "./refused-call.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
-export type ConnectHandler = (request: NodeRequest, response: NodeResponse, values: ContextValues) => void;
+export type ConnectHandler = (request: NodeRequest, response: NodeResponse, connection: ConnectionId) => void;
 
 /** The longest time that a timer of Node can hold; beyond it a timer fires at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -29,37 +36,48 @@ const jsonOptions = { registry: createRegistry(ErrorInfoSchema, BadRequestSchema
 export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly readMaxBytes: number;
+  readonly authenticate: Authenticator;
   readonly log: Log;
 }
 
-export function createConnectHandler({ routes, readMaxBytes, log }: ConnectHandlerOptions): ConnectHandler {
+export function createConnectHandler({
+  routes,
+  readMaxBytes,
+  authenticate,
+  log,
+}: ConnectHandlerOptions): ConnectHandler {
   const router = createConnectRouter({
     acceptCompression: [],
     readMaxBytes,
     maxTimeoutMs: MAX_TIMEOUT_MS,
     jsonOptions,
     binaryOptions: { readUnknownFields: false },
-    interceptors: [errorFunnel(log)],
+    interceptors: [errorFunnel(log), authorize],
   });
   routes(router);
-  const handlers = new Map<string, UniversalHandlerFn>();
+  const handlers = new Map<string, { readonly rule: Rule; readonly handle: UniversalHandlerFn }>();
   for (const handler of router.handlers) {
     const complete = (error: ConnectError, procedure: string): ConnectError => completeError(error, log, procedure);
-    handlers.set(handler.requestPath, withCompleteErrors(handler, complete, jsonOptions));
+    const rule = ruleOf(handler.requestPath);
+    if (rule === undefined) throw new Error(`${handler.requestPath} has no row in the authorisation table`);
+    handlers.set(handler.requestPath, { rule, handle: withCompleteErrors(handler, complete, jsonOptions) });
   }
 
-  async function answer(request: NodeRequest, response: NodeResponse, values: ContextValues): Promise<void> {
+  async function answer(request: NodeRequest, response: NodeResponse, connection: ConnectionId): Promise<void> {
     const handler = handlers.get(pathOf(request));
     if (handler === undefined) {
       request.resume();
       await universalResponseToNodeResponse(unknownProcedure(request), response);
       return;
     }
-    await universalResponseToNodeResponse(await handler(toUniversal(request, response, values)), response);
+    const caller = admit(handler.rule, authenticate, request.headers, connection);
+    if ("reason" in caller) return refuseCall(request, response, connectError(caller), jsonOptions);
+    const values = createContextValues().set(callerKey, caller);
+    await universalResponseToNodeResponse(await handler.handle(toUniversal(request, response, values)), response);
   }
 
-  return (request, response, values) => {
-    answer(request, response, values).catch((reason: unknown) => {
+  return (request, response, connection) => {
+    answer(request, response, connection).catch((reason: unknown) => {
       // Mostly a client that went away in the middle of an answer.
       if (!isAbandoned(reason)) log.error("an answer could not be written", reason, { path: pathOf(request) });
       response.destroy();

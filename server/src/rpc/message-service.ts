@@ -5,7 +5,7 @@ import type { DescMethodBiDiStreaming, DescMethodUnary, MessageShape } from "@bu
 import type { DescMessage } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { FilaService } from "@fila/sdk/gen";
-import { callerKey } from "./caller.ts";
+import { callerKey } from "./access/caller.ts";
 import type { Door } from "./hot/door.ts";
 import type { StreamMethodName } from "./hot/stream-methods.ts";
 import type { UnaryMethodName } from "./hot/unary-methods.ts";

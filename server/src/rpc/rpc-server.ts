@@ -1,13 +1,10 @@
 // Everything between the port and the broker.
 import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { createContextValues } from "@connectrpc/connect";
-import type { ContextValues } from "@connectrpc/connect";
 import { FilaAdmin, FilaService } from "@fila/sdk/gen";
 import type { Broker } from "../broker/contract.ts";
-import type { ConnectionId } from "../core/commands.ts";
 import type { Log } from "../telemetry/log.ts";
 import { adminService } from "./admin-service.ts";
-import { ANONYMOUS, callerKey } from "./caller.ts";
+import type { Authenticator } from "./access/principal.ts";
 import { createConnectHandler } from "./connect-handler.ts";
 import { createHotPath } from "./hot/hot-path.ts";
 import { listen } from "./listener.ts";
@@ -25,6 +22,8 @@ export interface RpcOptions {
   readonly maxConnections: number;
   readonly readMaxBytes: number;
   readonly maxMessageBytes: number;
+  /** Who calls: asked before anything else of a call is looked at, but for probes (access/authorization-table.ts). */
+  readonly authenticate: Authenticator;
   readonly log: Log;
   /** Default: defaultServerLimits. */
   readonly limits?: ServerLimits;
@@ -42,17 +41,19 @@ export interface RpcServer {
 
 /** Rejects with the error of node:net when the address cannot be had. */
 export async function startRpc(options: RpcOptions): Promise<RpcServer> {
-  const { broker, log, readMaxBytes, maxMessageBytes } = options;
+  const { broker, log, readMaxBytes, maxMessageBytes, authenticate } = options;
   const hotPath = createHotPath({
     broker,
     limits: { ...defaultMessageLimits, maxPayloadBytes: maxMessageBytes, readMaxBytes },
     // The listener names the connection at each call.
     connectionOf: () => 0,
+    authenticate,
   });
   const connect = createConnectHandler({
     routes: (router) =>
       router.service(FilaAdmin, adminService(broker)).service(FilaService, messageService(hotPath.door)),
     readMaxBytes,
+    authenticate,
     log,
   });
   const endless = new Set(
@@ -70,11 +71,11 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       connected: () => broker.nextConnection(),
       disconnected: (connection) => broker.disconnected(connection),
       hasEndlessBody: (path) => endless.has(path),
-      request: (request, response, connection) => connect(request, response, callerValues(connection)),
+      request: (request, response, connection) => connect(request, response, connection),
       stream(stream, headers, rawHeaders, connection) {
         if (hotPath.handle(stream, headers, connection)) return;
         const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
-        connect(request, new Http2ServerResponse(stream), callerValues(connection));
+        connect(request, new Http2ServerResponse(stream), connection);
       },
     },
   });
@@ -90,8 +91,4 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       await Promise.all([hotPath.close(), listener.close(graceMs)]);
     },
   };
-}
-
-function callerValues(connection: ConnectionId): ContextValues {
-  return createContextValues().set(callerKey, { connection, principal: ANONYMOUS });
 }

@@ -3,7 +3,7 @@
 import type { Broker } from "../../broker/contract.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { StreamIntake } from "../../delivery/stream-intake.ts";
-import type { Caller } from "../caller.ts";
+import type { Caller } from "../access/caller.ts";
 import type { MessageLimits } from "../wire/limits.ts";
 import type { WireFailure } from "../wire/failure-wire.ts";
 
@@ -49,6 +49,8 @@ export interface StreamHandler {
   gone(): void;
   /** The server is about to stop. Streams that the broker itself ends do nothing. */
   drain(): void;
+  /** The caller may do other things than before: a stream that it may have no longer ends. */
+  accessChanged(): void;
 }
 
 export type StreamMethod = (deps: MethodDeps, caller: Caller, transport: StreamTransport) => StreamHandler;

@@ -1,7 +1,7 @@
 // The hot methods for transports of the RPC library (JSON, HTTP/1, gRPC-Web, compression): the same code on the same
 // bytes, so that no protocol has a behaviour of its own. It costs a message an extra coding each way.
 import { failure } from "../../core/errors.ts";
-import type { Caller } from "../caller.ts";
+import type { Caller } from "../access/caller.ts";
 import type { WireFailure } from "../wire/failure-wire.ts";
 import { asBuffer } from "../wire/wire-reader.ts";
 import { envelopeBytes } from "./call.ts";
@@ -77,12 +77,16 @@ export class Door {
     this.#streams.add(queue);
     const onAbort = (): void => queue.fail(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
+    const stopWatching = caller.watch(() => {
+      if (!queue.over) handler.accessChanged();
+    });
     if (this.#draining) handler.drain();
     void feed(requests, handler, queue);
     try {
       yield* queue.responses();
     } finally {
       signal.removeEventListener("abort", onAbort);
+      stopWatching();
       queue.close();
       this.#streams.delete(queue);
     }

@@ -4,8 +4,10 @@
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Broker } from "../../broker/contract.ts";
 import type { ConnectionId } from "../../core/commands.ts";
-import type { Failure } from "../../core/errors.ts";
-import { ANONYMOUS } from "../caller.ts";
+import { ruleOf } from "../access/authorization-table.ts";
+import type { Rule } from "../access/authorization-table.ts";
+import { admit } from "../access/caller.ts";
+import type { Authenticator } from "../access/principal.ts";
 import type { MessageLimits } from "../wire/limits.ts";
 import type { StreamMethod, UnaryMethod } from "./call.ts";
 import { closeRequestHalf } from "./http2-call.ts";
@@ -25,8 +27,7 @@ export interface HotPathDeps {
   readonly broker: Broker;
   readonly limits: HotPathLimits;
   connectionOf(session: ServerHttp2Session): ConnectionId;
-  /** Who calls. Asked before anything else is looked at. Default: anonymous. */
-  authenticate?(headers: IncomingHttpHeaders): { readonly principal: string } | Failure;
+  readonly authenticate: Authenticator;
   /** Called at the end of each call that the hot path took. */
   onCall?(report: CallReport): void;
 }
@@ -45,13 +46,19 @@ export interface HotPath {
 const service = "/fila.v1.FilaService/";
 const defaultHotLimits: HotLimits = { readMaxBytes: 4 * 1024 * 1024, maxTimeoutMs: 24 * 3_600_000, lateBodyMs: 1000 };
 
-type Method =
-  { readonly name: string; readonly unary: UnaryMethod } | { readonly name: string; readonly stream: StreamMethod };
+type Method = { readonly name: string; readonly rule: Rule } & (
+  { readonly unary: UnaryMethod } | { readonly stream: StreamMethod }
+);
 
 function methodTable(): ReadonlyMap<string, Method> {
   const table = new Map<string, Method>();
-  for (const [name, unary] of Object.entries(unaryMethods)) table.set(service + name, { name, unary });
-  for (const [name, stream] of Object.entries(streamMethods)) table.set(service + name, { name, stream });
+  const add = (name: string, method: { readonly unary: UnaryMethod } | { readonly stream: StreamMethod }): void => {
+    const rule = ruleOf(service + name);
+    if (rule === undefined) throw new Error(`${name} has no row in the authorisation table`);
+    table.set(service + name, { name, rule, ...method });
+  };
+  for (const [name, unary] of Object.entries(unaryMethods)) add(name, { unary });
+  for (const [name, stream] of Object.entries(streamMethods)) add(name, { stream });
   return table;
 }
 
@@ -77,16 +84,13 @@ export function createHotPath(deps: HotPathDeps): HotPath {
     if (method === undefined || headers[":method"] !== "POST") return false;
     const protocol = protocolOf(headers, "stream" in method);
     if (protocol === undefined) return false;
-    const who = deps.authenticate?.(headers) ?? { principal: ANONYMOUS };
-    if ("reason" in who) {
-      respondFailure(stream, protocol, who);
+    const from = connection ?? deps.connectionOf(stream.session as ServerHttp2Session);
+    const caller = admit(method.rule, deps.authenticate, headers, from);
+    if ("reason" in caller) {
+      respondFailure(stream, protocol, caller);
       closeRequestHalf(stream, context.hotLimits);
       return true;
     }
-    const caller = {
-      connection: connection ?? deps.connectionOf(stream.session as ServerHttp2Session),
-      principal: who.principal,
-    };
     const start = { method: method.name, stream, headers, protocol, caller };
     if ("unary" in method) new UnaryCall(context, start, method.unary);
     else {

@@ -1,6 +1,6 @@
 import { constants } from "node:http2";
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import type { Caller } from "../caller.ts";
+import type { Caller } from "../access/caller.ts";
 import type { MethodDeps } from "./call.ts";
 import type { Protocol } from "./protocols.ts";
 
@@ -69,7 +69,7 @@ export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHe
  * is told to, without that being an error. Not at once: a reset overtakes an answer that still waits to be sent, and
  * the client would never see it.
  */
-export function closeRequestHalf(stream: ServerHttp2Stream, { lateBodyMs }: HotLimits): void {
+export function closeRequestHalf(stream: ServerHttp2Stream, { lateBodyMs }: Pick<HotLimits, "lateBodyMs">): void {
   if (stream.readableEnded || stream.destroyed) return;
   stream.resume();
   const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lateBodyMs);

@@ -12,6 +12,8 @@ import {
   StreamLeaseRequestSchema,
 } from "@fila/sdk/gen";
 import { parseConnectTimeout, parseGrpcTimeout } from "./deadline.ts";
+import { GrantedPrincipal } from "../access/granted-principal.ts";
+import { unauthenticated } from "../access/refusals.ts";
 import { delivery } from "./testing/fake-broker.ts";
 import { startHotServer } from "./testing/hot-server.ts";
 import { RawClient, answer, envelope } from "./testing/raw-client.ts";
@@ -243,12 +245,12 @@ test("drain ends streams of producers after their results; close answers what ha
 test("who may not call is told before anything else is looked at", async () => {
   const guarded = await startHotServer({}, (headers) =>
     headers.authorization === "Bearer k"
-      ? { principal: "p" }
-      : { reason: "INVALID_REQUEST", message: "no key; send authorization: Bearer <key>" },
+      ? new GrantedPrincipal("p", [{ kind: "consume", pattern: "q" }])
+      : unauthenticated("no key; send authorization: Bearer <key>"),
   );
   const other = new RawClient(guarded.url);
   const open = other.open("Enqueue", grpc);
-  assert.equal((await answer(open)).status, "3", "without waiting for a body");
+  assert.equal((await answer(open)).status, "16", "without waiting for a body");
   const opened = guarded.broker.nextConsumer();
   const consume = toBinary(ConsumeRequestSchema, create(ConsumeRequestSchema, { queue: "q" }));
   other.open("Consume", grpc, { authorization: "Bearer k" }).end(envelope(consume));

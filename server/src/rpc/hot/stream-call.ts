@@ -36,6 +36,7 @@ export class StreamCall implements Http2Call, StreamTransport {
   readonly #start: CallStart;
   readonly #stream: ServerHttp2Stream;
   readonly #handler: StreamHandler;
+  readonly #stopWatching: () => void;
 
   constructor(context: CallContext, start: CallStart, method: StreamMethod) {
     this.#context = context;
@@ -48,6 +49,9 @@ export class StreamCall implements Http2Call, StreamTransport {
     stream.on("close", () => this.#closed());
     const timeoutMs = start.protocol.timeoutMs(start.headers, context.hotLimits.maxTimeoutMs);
     this.#handler = method(context, start.caller, this);
+    this.#stopWatching = start.caller.watch(() => {
+      if (this.#state === "live") this.#handler.accessChanged();
+    });
     if (typeof timeoutMs === "object") this.#abandon(timeoutMs);
     else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.#tooLate(), timeoutMs);
     stream.on("data", (chunk: Buffer) => {
@@ -158,6 +162,7 @@ export class StreamCall implements Http2Call, StreamTransport {
 
   #closed(): void {
     clearTimeout(this.#deadline);
+    this.#stopWatching();
     const wasLive = this.#state === "live";
     this.#state = "over";
     if (wasLive) this.#handler.gone();

@@ -11,11 +11,13 @@ import {
   writeMessage,
   writeTimestamp,
 } from "../wire/delivery-wire.ts";
+import { permittedCall, permittedItems } from "../access/permitted.ts";
 import { splitStreamEnqueue, writeStreamEnqueueResponse } from "../wire/enqueue-frame.ts";
 import type { EnqueueFrame } from "../wire/enqueue-frame.ts";
 import { readConsume, readStreamLease } from "../wire/request-wire.ts";
 import { ResponseFrames } from "../wire/response-frames.ts";
 import { writeLeaseLost, writeSettlementResults } from "../wire/settle-wire.ts";
+import type { Caller } from "../access/caller.ts";
 import type { StreamHandler, StreamMethod, StreamTransport } from "./call.ts";
 import { recycle } from "./growing-bytes.ts";
 
@@ -26,7 +28,7 @@ function flush(frames: ResponseFrames, transport: StreamTransport, taken: () => 
   else transport.write(responses, taken);
 }
 
-const streamEnqueue: StreamMethod = ({ broker, messageLimits }, _caller, transport) => {
+const streamEnqueue: StreamMethod = ({ broker, messageLimits }, caller, transport) => {
   const frames = new ResponseFrames();
   const session = new EnqueueSession<EnqueueFrame & { readonly request: Buffer }>(broker, {
     results({ frame, request }, outcomes) {
@@ -43,7 +45,7 @@ const streamEnqueue: StreamMethod = ({ broker, messageLimits }, _caller, transpo
   transport.opened();
   return {
     message(request) {
-      const frame = splitStreamEnqueue(request, messageLimits);
+      const frame = permittedItems(splitStreamEnqueue(request, messageLimits), caller);
       if ("reason" in frame) session.refuse(frame);
       else session.frame({ ...frame, request }, request.length);
     },
@@ -51,6 +53,10 @@ const streamEnqueue: StreamMethod = ({ broker, messageLimits }, _caller, transpo
     inputEnded: () => session.inputEnded(),
     gone: () => session.gone(),
     drain: () => session.drain(),
+    accessChanged() {
+      const refused = caller.revocation();
+      if (refused !== undefined) session.refuse(refused);
+    },
   };
 };
 
@@ -59,11 +65,14 @@ const consume: StreamMethod = (deps, caller, transport) => new ConsumeHandler(de
 /** States: waiting for the one request → consuming (the session's states) | refused. */
 class ConsumeHandler implements StreamHandler {
   #session: ConsumeSession | undefined = undefined;
+  #queue: string | undefined = undefined;
   #refused = false;
   readonly #start: (queue: string) => ConsumeSession;
+  readonly #caller: Caller;
   readonly #transport: StreamTransport;
 
   constructor(...[{ broker }, caller, transport]: Parameters<StreamMethod>) {
+    this.#caller = caller;
     this.#transport = transport;
     this.#start = (queue) => {
       const session = new ConsumeSession(consumeOut(transport));
@@ -77,9 +86,10 @@ class ConsumeHandler implements StreamHandler {
   message(request: Buffer): void {
     if (this.#refused) return;
     if (this.#session !== undefined) return this.refuse(requestCount("more than one"));
-    const call = readConsume(request);
-    if ("reason" in call) this.refuse(call);
-    else this.#session = this.#start(call.queue);
+    const call = permittedCall(readConsume(request), this.#caller);
+    if ("reason" in call) return this.refuse(call);
+    this.#queue = call.queue;
+    this.#session = this.#start(call.queue);
   }
 
   refuse(failed: Failure): void {
@@ -98,6 +108,11 @@ class ConsumeHandler implements StreamHandler {
   }
 
   drain(): void {}
+
+  accessChanged(): void {
+    const refused = this.#queue === undefined ? this.#caller.revocation() : this.#caller.refusal(this.#queue);
+    if (refused !== undefined) this.refuse(refused);
+  }
 }
 
 function requestCount(got: string): Failure {
@@ -123,17 +138,30 @@ function consumeOut(transport: StreamTransport): ConstructorParameters<typeof Co
 
 const streamLease: StreamMethod = ({ broker }, caller, transport) => {
   const session = new LeaseSession(broker, caller, leaseOut(transport));
+  let queue: string | undefined;
+  const refusal = (): Failure | undefined => (queue === undefined ? caller.revocation() : caller.refusal(queue));
   return {
     message(request) {
       const frame = readStreamLease(request);
-      if ("reason" in frame) session.refuse(frame);
-      else session.request(frame, request.length);
+      if ("reason" in frame) {
+        session.refuse(frame);
+        return;
+      }
+      // Every settlement is one of this queue; who has lost the permission settles no more.
+      queue ??= frame.subscribe?.queue;
+      const refused = refusal();
+      if (refused === undefined) session.request(frame, request.length);
+      else session.refuse(refused);
     },
     refuse: (failed) => session.refuse(failed),
     inputEnded: () => session.inputEnded(),
     gone: () => session.gone(),
     // The broker tells its consumers itself.
     drain: () => {},
+    accessChanged() {
+      const refused = refusal();
+      if (refused !== undefined) session.refuse(refused);
+    },
   };
 };
 

@@ -1,6 +1,7 @@
 import type { SettleOutcome } from "../../core/effects.ts";
 import { PollSession } from "../../delivery/poll-session.ts";
 import { outcomesOf } from "../../delivery/partial-frame.ts";
+import { permittedCall, permittedItems } from "../access/permitted.ts";
 import { deliveriesBytes, writeLeasedMessage } from "../wire/delivery-wire.ts";
 import { splitBatchEnqueue, writeEnqueueResults } from "../wire/enqueue-frame.ts";
 import { isItem, parseEnqueueRequest } from "../wire/enqueue-wire.ts";
@@ -15,8 +16,8 @@ const out = new WireWriter();
 /** An envelope around nothing: the answer of Ack and Nack. */
 const emptyAnswer = Buffer.alloc(5);
 
-const enqueue: UnaryMethod = ({ broker, messageLimits }, request, _caller, reply) => {
-  const item = parseEnqueueRequest(request, "", messageLimits);
+const enqueue: UnaryMethod = ({ broker, messageLimits }, request, caller, reply) => {
+  const item = permittedCall(parseEnqueueRequest(request, "", messageLimits), caller);
   if (!isItem(item)) {
     reply.failure(item);
     return undefined;
@@ -32,8 +33,8 @@ const enqueue: UnaryMethod = ({ broker, messageLimits }, request, _caller, reply
   return undefined;
 };
 
-const batchEnqueue: UnaryMethod = ({ broker, messageLimits }, request, _caller, reply) => {
-  const batch = splitBatchEnqueue(request, messageLimits);
+const batchEnqueue: UnaryMethod = ({ broker, messageLimits }, request, caller, reply) => {
+  const batch = permittedItems(splitBatchEnqueue(request, messageLimits), caller);
   if ("reason" in batch) {
     reply.failure(batch);
     return undefined;
@@ -51,7 +52,7 @@ const batchEnqueue: UnaryMethod = ({ broker, messageLimits }, request, _caller, 
 
 function ackOrNack(action: "ack" | "nack"): UnaryMethod {
   return ({ broker }, request, caller, reply) => {
-    const call = readAckOrNack(request, action);
+    const call = permittedCall(readAckOrNack(request, action), caller);
     if ("reason" in call) {
       reply.failure(call);
       return undefined;
@@ -66,7 +67,7 @@ function ackOrNack(action: "ack" | "nack"): UnaryMethod {
 }
 
 const settle: UnaryMethod = ({ broker }, request, caller, reply) => {
-  const call = readSettle(request);
+  const call = permittedCall(readSettle(request), caller);
   if ("reason" in call) {
     reply.failure(call);
     return undefined;
@@ -83,12 +84,20 @@ const settle: UnaryMethod = ({ broker }, request, caller, reply) => {
 };
 
 const lease: UnaryMethod = ({ broker }, request, caller, reply) => {
-  const call = readLease(request);
+  const call = permittedCall(readLease(request), caller);
   if ("reason" in call) {
     reply.failure(call);
     return undefined;
   }
-  const session = new PollSession(call.waitMs, pollAnswer(reply));
+  const session = new PollSession(
+    call.waitMs,
+    pollAnswer(reply, () => stopWatching()),
+  );
+  // A poll waits up to a minute: long enough for its permission to be taken away.
+  const stopWatching = caller.watch(() => {
+    const refused = caller.refusal(call.queue);
+    if (refused !== undefined) session.ended(refused);
+  });
   session.start(broker, {
     queue: call.queue,
     kind: "poll",
@@ -99,19 +108,26 @@ const lease: UnaryMethod = ({ broker }, request, caller, reply) => {
     visibilityMs: call.visibilityMs,
     credit: call.maxMessages,
   });
-  return () => session.gone();
+  return () => {
+    stopWatching();
+    session.gone();
+  };
 };
 
-function pollAnswer(reply: UnaryReply): ConstructorParameters<typeof PollSession>[1] {
+function pollAnswer(reply: UnaryReply, answered: () => void): ConstructorParameters<typeof PollSession>[1] {
   return {
     messages(deliveries, taken) {
+      answered();
       out.reserve(deliveriesBytes(deliveries));
       out.beginEnvelope();
       for (const delivery of deliveries) writeLeasedMessage(out, 1, delivery);
       out.finishEnvelope();
       reply.message(out.take(), taken);
     },
-    failure: (failed) => reply.failure(failed),
+    failure(failed) {
+      answered();
+      reply.failure(failed);
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { lineLog } from "../../telemetry/log.ts";
+import { authenticateNobody } from "../access/principal.ts";
 import { startRpc } from "../rpc-server.ts";
 import type { RpcOptions, RpcServer } from "../rpc-server.ts";
 import { FakeBroker } from "./fake-broker.ts";
@@ -28,6 +29,7 @@ export async function startFixture(t: TestContext, more: Partial<RpcOptions> = {
     maxConnections: 1000,
     readMaxBytes: 4 * 1024 * 1024,
     maxMessageBytes: 1024 * 1024,
+    authenticate: authenticateNobody,
     log: lineLog((line) => logged.push(line)),
     ...more,
   });

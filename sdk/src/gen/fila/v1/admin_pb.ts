@@ -479,7 +479,7 @@ export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> = /*@__PURE_
  */
 export type ListQueuesResponse = Message<"fila.v1.ListQueuesResponse"> & {
   /**
-   * At most 10,000, by name.
+   * At most 10,000, by name; those that the caller has a permission on.
    *
    * @generated from field: repeated fila.v1.QueueInfo queues = 1;
    */
@@ -491,7 +491,7 @@ export type ListQueuesResponse = Message<"fila.v1.ListQueuesResponse"> & {
   clusterNodeCount: number;
 
   /**
-   * All queues there are.
+   * All queues that the caller has a permission on.
    *
    * @generated from field: uint64 total_count = 16;
    */

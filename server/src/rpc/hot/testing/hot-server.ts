@@ -3,9 +3,11 @@ import { createServer } from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { ConnectionId } from "../../../core/commands.ts";
+import { authenticateNobody } from "../../access/principal.ts";
+import type { Authenticator } from "../../access/principal.ts";
 import { defaultMessageLimits } from "../../wire/limits.ts";
 import { createHotPath } from "../hot-path.ts";
-import type { CallReport, HotPath, HotPathDeps, HotPathLimits } from "../hot-path.ts";
+import type { CallReport, HotPath, HotPathLimits } from "../hot-path.ts";
 import { FakeBroker } from "./fake-broker.ts";
 
 export interface HotServer {
@@ -20,7 +22,7 @@ export interface HotServer {
 
 export async function startHotServer(
   limits: Partial<HotPathLimits> = {},
-  authenticate?: HotPathDeps["authenticate"],
+  authenticate: Authenticator = authenticateNobody,
 ): Promise<HotServer> {
   const broker = new FakeBroker();
   const reports: CallReport[] = [];
@@ -31,7 +33,7 @@ export async function startHotServer(
     limits: { ...defaultMessageLimits, lateBodyMs: 5, ...limits },
     connectionOf: (): ConnectionId => 7,
     onCall: (report) => reports.push(report),
-    ...(authenticate === undefined ? {} : { authenticate }),
+    authenticate,
   });
   const server = createServer();
   const sockets = new Set<Socket>();

@@ -1,0 +1,47 @@
+// A call that is refused before the RPC library sees it: the answer in the form of each protocol.
+import { Http2ServerRequest } from "node:http2";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { codeToHttpStatus, createEndStreamSerialization, endStreamFlag } from "@connectrpc/connect/protocol-connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { ConnectError } from "@connectrpc/connect";
+import type { JsonWriteOptions } from "@bufbuild/protobuf";
+import type { NodeRequest, NodeResponse } from "./connect-handler.ts";
+import { errorResponse } from "./error-completion.ts";
+import { closeRequestHalf } from "./hot/http2-call.ts";
+
+/** How long a client may go on sending after its answer. */
+const LATE_BODY_MS = 1000;
+
+export async function refuseCall(
+  request: NodeRequest,
+  response: NodeResponse,
+  error: ConnectError,
+  jsonOptions: Partial<JsonWriteOptions>,
+): Promise<void> {
+  // Some requests have no end: what still comes is not kept, and not waited for.
+  request.resume();
+  if (request instanceof Http2ServerRequest) closeRequestHalf(request.stream, { lateBodyMs: LATE_BODY_MS });
+  const contentType = request.headers["content-type"] ?? "";
+  await universalResponseToNodeResponse(refusal(error, contentType, jsonOptions), response);
+}
+
+function refusal(
+  error: ConnectError,
+  contentType: string,
+  jsonOptions: Partial<JsonWriteOptions>,
+): UniversalServerResponse {
+  const header = new Headers({ "content-type": contentType });
+  // gRPC wants its status, and a "trailers-only" answer carries it in the header. So does gRPC-Web.
+  if (contentType.startsWith("application/grpc")) return { status: 200, header: setTrailerStatus(header, error) };
+  if (contentType.startsWith("application/connect+")) {
+    const end = createEndStreamSerialization(jsonOptions).serialize({ metadata: new Headers(), error });
+    return { status: 200, header, body: once(encodeEnvelope(endStreamFlag, end)) };
+  }
+  return errorResponse(error, codeToHttpStatus(error.code), jsonOptions);
+}
+
+async function* once(chunk: Uint8Array): AsyncIterable<Uint8Array> {
+  yield chunk;
+}
