@@ -76,6 +76,7 @@ const homes = [
   { packages: /^(level|classic-level|memory-level|abstract-level)$/, layers: ["server/src/storage", "test"] },
   { packages: /^fengari/, layers: ["server/src/hooks", "test"] },
   { packages: /^smol-toml$/, layers: ["server/src/config", "test"] },
+  { packages: /^(pino$|@opentelemetry\/)/, layers: ["server/src/telemetry", "test"] },
   { packages: /^@oclif\//, layers: ["cli/src", "test"] },
 ];
 

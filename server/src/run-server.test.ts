@@ -85,7 +85,7 @@ describe("the server process", () => {
     assert.equal(statSync(path.join(cwd, "fila-data")).mode & 0o777, 0o700);
     server.child.kill("SIGTERM");
     assert.equal(await server.ended, 0);
-    assert.match(server.errors(), /info stopping/);
+    assert.match(server.errors(), /"level":"info",.*"msg":"stopping; /);
     // What was acknowledged is there after the restart.
     const again = run(t, { cwd });
     await again.says(/Enqueue/);
@@ -98,6 +98,18 @@ describe("the server process", () => {
     assert.equal(((await stats.json()) as { depth: string }).depth, "1");
     again.child.kill("SIGINT");
     assert.equal(await again.ended, 0);
+  });
+
+  it("changes the level of its log on SIGUSR2, and back", { skip: process.platform === "win32" }, async (t) => {
+    const server = run(t, { toml: '[telemetry]\nlog_level = "warn"\n' });
+    await server.says(/Enqueue/);
+    for (const level of ["debug", "warn"]) {
+      server.child.kill("SIGUSR2");
+      await server.says(new RegExp(`"log_level":"${level}"`));
+    }
+    server.child.kill("SIGTERM");
+    assert.equal(await server.ended, 0);
+    assert.doesNotMatch(server.errors(), /"msg":"stopping/);
   });
 
   it("ends with its deadline while a worker keeps a message, and at once on a second signal", async (t) => {
@@ -118,7 +130,7 @@ describe("the server process", () => {
       const reader = held.body!.getReader();
       await reader.read();
       server.child.kill("SIGTERM");
-      await server.says(/info stopping/);
+      await server.says(/"msg":"stopping; /);
       if (signals === 2) server.child.kill("SIGTERM");
       assert.equal(await server.ended, signals - 1);
       await reader.cancel().catch(() => undefined);
@@ -167,7 +179,10 @@ describe("the server process", () => {
   it("warns once of keys without effect", async (t) => {
     const server = run(t, { toml: "[scheduler]\nquantum = 1\n" });
     await server.says(/Enqueue/);
-    assert.match(server.errors(), /^\S+ warn fila\.toml: accepted, but without effect: scheduler\.quantum/);
+    assert.match(
+      server.errors(),
+      /^\{"level":"warn",.*"msg":"fila\.toml: accepted, but without effect: scheduler\.quantum/,
+    );
     server.child.kill("SIGTERM");
     assert.equal(await server.ended, 0);
   });

@@ -9,7 +9,7 @@ import { configAsJson, printConfig } from "./config/print-config.ts";
 import { StartError } from "./start-error.ts";
 import { returnStartupGarbage } from "./startup-garbage.ts";
 import { stderrLog } from "./telemetry/log.ts";
-import type { Log } from "./telemetry/log.ts";
+import type { LeveledLog } from "./telemetry/log.ts";
 
 /** When stopping takes so much longer than the drain deadline, something hangs. */
 const STOP_MARGIN_MS = 10_000;
@@ -49,6 +49,7 @@ export async function runServer(args: readonly string[]): Promise<void> {
       process.stdout.write(options.json ? `${JSON.stringify(configAsJson(loaded))}\n` : printConfig(loaded));
       return;
     }
+    log.level = loaded.config["telemetry.log_level"];
     for (const warning of loaded.warnings) log.warn(warning);
     await serve(loaded, log, dieOf, options.json ? greetingAsJson : greeting);
   } catch (error) {
@@ -86,7 +87,7 @@ type Greeting = (server: RunningServer, dataDir: string) => string;
 
 async function serve(
   { config }: LoadedConfig,
-  log: Log,
+  log: LeveledLog,
   fatal: (error: unknown) => void,
   greet: Greeting,
 ): Promise<void> {
@@ -113,6 +114,10 @@ async function serve(
   // Stay registered: with no listener left, the second signal would kill without a word.
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+  process.on("SIGUSR2", () => {
+    log.level = log.level === "debug" ? config["telemetry.log_level"] : "debug";
+    log.warn("a signal changed the level of the log", { log_level: log.level });
+  });
   server = await compose(config, { log, fatal });
   process.stdout.write(greet(server, config["storage.data_dir"]));
   returnStartupGarbage();

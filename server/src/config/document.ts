@@ -19,7 +19,9 @@ export function configurationTables(): string {
     "|---|---|---|---|---|",
     ...settingNames.map((name) => {
       const setting: Setting = settings[name];
-      return `| \`${name}\` | \`${String(setting.default)}\` | ${expectation(setting)} | \`${environmentName(name)}\` | ${setting.doc} |`;
+      const variables = [environmentName(name), setting.standardEnv].filter((variable) => variable !== undefined);
+      const value = setting.default === "" ? '""' : String(setting.default);
+      return `| \`${name}\` | \`${value}\` | ${expectation(setting)} | ${variables.map((variable) => `\`${variable}\``).join(", ")} | ${setting.doc} |`;
     }),
     "",
     "Keys that ask for protection. This version has neither TLS nor authentication yet: with one of them set, the broker",

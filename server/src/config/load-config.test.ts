@@ -58,6 +58,21 @@ describe("configuration", () => {
     assert.equal(loadConfig({ cwd, env: {}, systemFile }).config["limits.max_queues"], 10_000);
   });
 
+  it("takes OpenTelemetry's own variables where Fila's is not set", () => {
+    const toml = '[telemetry]\notlp_endpoint = "http://file:4318"\n';
+    const standard = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://standard:4318", OTEL_METRIC_EXPORT_INTERVAL: "500" };
+    const { config, origin } = load(toml, { ...standard, OTEL_SERVICE_NAME: "" });
+    assert.equal(config["telemetry.otlp_endpoint"], "http://standard:4318");
+    assert.equal(origin("telemetry.otlp_endpoint"), "environment OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert.equal(config["telemetry.metrics_interval_ms"], 500);
+    assert.equal(config["telemetry.service_name"], "fila");
+    const own = load(toml, { ...standard, FILA_TELEMETRY_OTLP_ENDPOINT: "" });
+    assert.equal(own.config["telemetry.otlp_endpoint"], "");
+    assert.equal(own.origin("telemetry.otlp_endpoint"), "environment FILA_TELEMETRY_OTLP_ENDPOINT");
+    assert.equal(load(toml).config["telemetry.otlp_endpoint"], "http://file:4318");
+    assert.equal(load(undefined).config["telemetry.otlp_endpoint"], "");
+  });
+
   it("prints what holds and where it came from, as TOML that loads to the same", () => {
     const printed = printConfig(load("[limits]\nmax_queues = 5\n", { FILA_SERVER_DRAIN_DEADLINE_MS: "9" }));
     assert.match(printed, /max_queues = 5 +# fila\.toml:2/);
@@ -105,6 +120,15 @@ describe("configuration that cannot be used", () => {
       refusal("", { FILA_SERVER_INSECURE: "yes" }),
       /^FILA_SERVER_INSECURE must be true or false, but is "yes"$/,
     );
+    assert.match(
+      refusal('[telemetry]\notlp_endpoint = "collector:4318"'),
+      /^fila\.toml:2: telemetry\.otlp_endpoint must be an address like "http:\/\/127\.0\.0\.1:4318", .*but is "coll/,
+    );
+    assert.match(
+      refusal('[telemetry]\nlog_level = "loud"'),
+      /^fila\.toml:2: telemetry\.log_level must be one of "debug", .*"silent", but is "loud"$/,
+    );
+    assert.match(refusal("", { OTEL_METRIC_EXPORT_INTERVAL: "1s" }), /^OTEL_METRIC_EXPORT_INTERVAL must be a whole/);
     assert.match(refusal("", { FILA_DATA_DIR: "" }), /^FILA_DATA_DIR must be a text that is not empty, but is ""$/);
   });
 

@@ -14,6 +14,7 @@ import {
   settingNames,
   settings,
   type Config,
+  type Setting,
   type SettingName,
 } from "./settings.ts";
 
@@ -45,7 +46,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const values: Partial<Record<SettingName, string | number | boolean>> = {};
   const origins = new Map<SettingName, () => string>();
   for (const name of settingNames) {
-    const variable = environmentName(name);
+    const variable = variableOf(name, sources.env);
     const text = sources.env[variable];
     const entry = fromFile.get(name);
     if (text !== undefined) {
@@ -62,6 +63,13 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const origin = (name: SettingName): string => origins.get(name)?.() ?? "default";
   checkTogether(config, origin);
   return { config, origin, warnings: warningsOf(file, fromFile, sources.env) };
+}
+
+/** The variable that decides: the setting's own, else the one that is standard for it. */
+function variableOf(name: SettingName, env: Environment): string {
+  const own = environmentName(name);
+  const { standardEnv }: Setting = settings[name];
+  return env[own] === undefined && standardEnv !== undefined && (env[standardEnv] ?? "") !== "" ? standardEnv : own;
 }
 
 /** The defaults with what an embedding program sets itself. Checked like a file. */

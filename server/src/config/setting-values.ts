@@ -37,6 +37,10 @@ export function expectation(setting: Setting): string {
       return "true or false";
     case "number":
       return `a whole number from ${setting.min} to ${setting.max}`;
+    case "url":
+      return 'an address like "http://127.0.0.1:4318", or "" for none';
+    case "choice":
+      return `one of ${setting.choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
   }
 }
 
@@ -52,7 +56,16 @@ function accept(setting: Setting, value: unknown): string | number | boolean | u
       return Number.isSafeInteger(value) && Number(value) >= setting.min && Number(value) <= setting.max
         ? Number(value)
         : undefined;
+    case "url":
+      return typeof value === "string" && (value === "" || isHttpUrl(value)) ? value : undefined;
+    case "choice":
+      return typeof value === "string" && setting.choices.includes(value) ? value : undefined;
   }
+}
+
+function isHttpUrl(value: string): boolean {
+  const protocol = URL.parse(value)?.protocol;
+  return protocol === "http:" || protocol === "https:";
 }
 
 function show(value: unknown): string {

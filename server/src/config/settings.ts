@@ -6,6 +6,8 @@ interface SettingBase {
   readonly doc: string;
   /** Where the rule "FILA_SECTION_KEY" does not give the name of its environment variable. */
   readonly env?: string;
+  /** The variable by which OpenTelemetry knows it; holds when its own is not set. Empty = not set. */
+  readonly standardEnv?: string;
 }
 
 export interface TextSetting extends SettingBase {
@@ -32,7 +34,19 @@ export interface NumberSetting extends SettingBase {
   readonly max: number;
 }
 
-export type Setting = TextSetting | AddressSetting | FlagSetting | NumberSetting;
+/** Of an HTTP server; "" = none. */
+export interface UrlSetting extends SettingBase {
+  readonly kind: "url";
+  readonly default: string;
+}
+
+export interface ChoiceSetting extends SettingBase {
+  readonly kind: "choice";
+  readonly choices: readonly string[];
+  readonly default: string;
+}
+
+export type Setting = TextSetting | AddressSetting | FlagSetting | NumberSetting | UrlSetting | ChoiceSetting;
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -111,11 +125,48 @@ export const settings = {
     max: 1_000_000,
     doc: "How many connections may be open at once. Further ones are closed at once.",
   },
+  "telemetry.metrics": {
+    kind: "flag",
+    default: true,
+    doc: "Counts what docs/observability.md lists. Without it `/metrics` has nothing, and nothing is exported.",
+  },
+  "telemetry.otlp_endpoint": {
+    kind: "url",
+    default: "",
+    standardEnv: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    doc: "Where metrics are sent as OTLP over HTTP (a collector's port 4318, not the 4317 of gRPC), below its `/v1/metrics`.",
+  },
+  "telemetry.service_name": {
+    kind: "text",
+    default: "fila",
+    standardEnv: "OTEL_SERVICE_NAME",
+    doc: "The `service.name` of what is exported.",
+  },
+  "telemetry.metrics_interval_ms": {
+    kind: "number",
+    default: 10_000,
+    min: 100,
+    max: 3_600_000,
+    standardEnv: "OTEL_METRIC_EXPORT_INTERVAL",
+    doc: "Time between two exports.",
+  },
+  "telemetry.log_level": {
+    kind: "choice",
+    choices: ["debug", "info", "warn", "error", "silent"],
+    default: "info",
+    doc: "What is logged: events of this level and above. SIGUSR2 switches a running broker to `debug` and back.",
+  },
 } as const satisfies Record<`${string}.${string}`, Setting>;
 
 export type SettingName = keyof typeof settings;
 
-type ValueOf<S extends Setting> = S extends { kind: "number" } ? number : S extends { kind: "flag" } ? boolean : string;
+type ValueOf<S extends Setting> = S extends { kind: "number" }
+  ? number
+  : S extends { kind: "flag" }
+    ? boolean
+    : S extends { choices: readonly (infer Choice)[] }
+      ? Choice
+      : string;
 
 /** Every setting with its value. Frozen at start. */
 export type Config = { readonly [K in SettingName]: ValueOf<(typeof settings)[K]> };
@@ -133,9 +184,6 @@ export const ignoredKeys: Readonly<Record<string, string>> = {
   "lua.default_memory_limit_bytes": "this version runs no scripts yet",
   "lua.circuit_breaker_threshold": "this version runs no scripts yet",
   "lua.circuit_breaker_cooldown_ms": "this version runs no scripts yet",
-  "telemetry.otlp_endpoint": "this version exports no telemetry yet",
-  "telemetry.service_name": "this version exports no telemetry yet",
-  "telemetry.metrics_interval_ms": "this version exports no telemetry yet",
 };
 
 /**

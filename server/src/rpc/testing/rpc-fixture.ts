@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
-import { lineLog } from "../../telemetry/log.ts";
+import { createLog } from "../../telemetry/log.ts";
 import { authenticateNobody } from "../access/principal.ts";
 import { startRpc } from "../rpc-server.ts";
 import type { RpcOptions, RpcServer } from "../rpc-server.ts";
@@ -30,7 +30,7 @@ export async function startFixture(t: TestContext, more: Partial<RpcOptions> = {
     readMaxBytes: 4 * 1024 * 1024,
     maxMessageBytes: 1024 * 1024,
     authenticate: authenticateNobody,
-    log: lineLog((line) => logged.push(line)),
+    log: createLog({ write: (line) => logged.push(line), readable: true }),
     ...more,
   });
   t.after(() => rpc.close(0));
