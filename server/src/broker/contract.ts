@@ -57,6 +57,11 @@ export type BrokerState = "starting" | "serving" | "readonly" | "draining" | "st
 
 export interface Broker {
   readonly state: BrokerState;
+  /**
+   * Calls `listener` whenever `state` has changed, in the middle of what the broker does: it must neither throw nor call
+   * the broker. Returns what takes it off again.
+   */
+  onStateChange(listener: (state: BrokerState) => void): () => void;
   /** `done` is called once, with one outcome per item, or with one failure for all of them. Never throws. */
   enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void;
   settle(

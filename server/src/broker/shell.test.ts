@@ -271,6 +271,30 @@ test("a drain ends at its deadline, and leases stand over the restart", async ()
   assert.deepEqual(await settle(next, listener, 0, "ack"), [undefined]);
 });
 
+test("whoever asked for it is told of every change of state, until it is taken off", async () => {
+  const { broker, storage, clock } = await rig();
+  const told: string[] = [];
+  const stopListening = broker.onStateChange((state) => {
+    assert.equal(broker.state, state);
+    told.push(state);
+  });
+  const early: string[] = [];
+  broker.onStateChange((state) => early.push(state))();
+  storage.gated = true;
+  const doubtful = enqueue(broker, item("a"));
+  (await storage.nextHeld()).reject("failed", false);
+  await doubtful;
+  storage.gated = false;
+  while (told.length < 2) {
+    clock.advance(100);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await broker.stop(0);
+  assert.deepEqual(told, ["readonly", "serving", "draining", "stopped"]);
+  assert.deepEqual(early, []);
+  stopListening();
+});
+
 test("a broken invariant is fatal, and nothing of its turn is answered", async () => {
   const { broker, fatal } = await rig();
   let answered = false;

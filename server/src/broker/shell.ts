@@ -37,6 +37,7 @@ const longestReopenMs = 5_000;
 
 export class Shell implements Broker {
   #state: BrokerState = "serving";
+  readonly #stateListeners = new Set<(state: BrokerState) => void>();
   readonly #options: ShellOptions;
   readonly #mailbox = new Mailbox();
   readonly #pending = new Map<number, Done>();
@@ -75,6 +76,18 @@ export class Shell implements Broker {
 
   get state(): BrokerState {
     return this.#state;
+  }
+
+  onStateChange(listener: (state: BrokerState) => void): () => void {
+    // Wrapped, so that a function given twice is called twice and taken off once.
+    const added = (state: BrokerState): void => listener(state);
+    this.#stateListeners.add(added);
+    return () => this.#stateListeners.delete(added);
+  }
+
+  #become(state: BrokerState): void {
+    this.#state = state;
+    for (const listener of this.#stateListeners) listener(state);
   }
 
   enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void {
@@ -191,7 +204,7 @@ export class Shell implements Broker {
   }
 
   async #stop(deadlineMs: number): Promise<void> {
-    this.#state = "draining";
+    this.#become("draining");
     this.#refusal = draining();
     this.#life.engine.core.draining = true;
     this.#consumers.announceDraining();
@@ -207,7 +220,7 @@ export class Shell implements Broker {
     await this.#reopening;
     await this.#loop.stop();
     // Their leases stand, as over a restart: no close commands any more.
-    this.#state = "stopped";
+    this.#become("stopped");
     this.#consumers.endAll(draining());
     this.#failPending(draining());
     this.#mailbox.clear();
@@ -311,7 +324,7 @@ export class Shell implements Broker {
     log.error(`a write was rejected: ${error.message}; nothing is acknowledged until the store is reopened`);
     const wasDraining = this.#state === "draining";
     this.#refusal = error.code === "disk_full" ? storageFull() : unavailable();
-    this.#state = "readonly";
+    this.#become("readonly");
     this.#mailbox.clear();
     this.#failPending(unavailable());
     this.#consumers.endAll(unavailable());
@@ -335,7 +348,7 @@ export class Shell implements Broker {
         continue;
       }
       this.#refusal = undefined;
-      this.#state = "serving";
+      this.#become("serving");
       this.#loop = this.#startLoop();
       log.info("the store is open again and the broker serves");
       return;

@@ -1,5 +1,5 @@
 // A broker in a few lines for tests of the rpc layer: queues in a map, first in, first out, no storage, no scheduler.
-import type { Broker, Consumer, ConsumerSink, LoadedDelivery, Outcome, QueuePage } from "../../broker/contract.ts";
+import type { Broker, BrokerState, Consumer, ConsumerSink, LoadedDelivery, Outcome, QueuePage } from "../../broker/contract.ts";
 import type { ConnectionId, EnqueueItem, OpenConsumer, SettleItem } from "../../core/commands.ts";
 import type { EnqueueOutcome, QueueStats, SettleOutcome } from "../../core/effects.ts";
 import { failure } from "../../core/errors.ts";
@@ -13,7 +13,8 @@ interface FakeQueue {
 }
 
 export class FakeBroker implements Broker {
-  state: Broker["state"] = "serving";
+  #state: BrokerState = "serving";
+  readonly stateListeners = new Set<(state: BrokerState) => void>();
   readonly queues = new Map<string, FakeQueue>();
   readonly connections = new Set<ConnectionId>();
   /** Called with the number of open connections whenever it changes. */
@@ -22,6 +23,20 @@ export class FakeBroker implements Broker {
   broken: Error | undefined;
   #connections = 0;
   #ids = 0;
+
+  get state(): BrokerState {
+    return this.#state;
+  }
+
+  become(state: BrokerState): void {
+    this.#state = state;
+    for (const listener of this.stateListeners) listener(state);
+  }
+
+  onStateChange(listener: (state: BrokerState) => void): () => void {
+    this.stateListeners.add(listener);
+    return () => this.stateListeners.delete(listener);
+  }
 
   enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void {
     const outcomes = items.map((item): EnqueueOutcome => {
@@ -124,14 +139,14 @@ export class FakeBroker implements Broker {
   }
 
   async stop(): Promise<void> {
-    this.state = "draining";
+    this.become("draining");
     for (const queue of this.queues.values()) {
       for (const consumer of queue.consumers) {
         consumer.sink.draining();
         consumer.sink.ended(failure("DRAINING", "the broker stops", { retryAfterMs: 1000 }));
       }
     }
-    this.state = "stopped";
+    this.become("stopped");
   }
 }
 

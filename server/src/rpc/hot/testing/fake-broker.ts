@@ -75,6 +75,10 @@ export class FakeBroker implements Broker {
     else queueMicrotask(answer);
   }
 
+  onStateChange(): () => void {
+    return () => {};
+  }
+
   enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void {
     this.enqueued.push(...items);
     this.#answer(() => done(items.map((item) => this.outcome(item))));
