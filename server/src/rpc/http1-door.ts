@@ -27,6 +27,7 @@ export class Http1Door {
   readonly #handlers: Http1Handlers;
   readonly #log: Log;
   readonly #connections = new WeakMap<Socket, Connection>();
+  #closing = false;
 
   constructor(limits: ServerLimits, handlers: Http1Handlers, log: Log) {
     this.#handlers = handlers;
@@ -57,6 +58,7 @@ export class Http1Door {
   }
 
   closeGracefully(): void {
+    this.#closing = true;
     // Also stops the check of time limits, and closes the connections that wait for a next request.
     this.#server.close();
   }
@@ -72,7 +74,11 @@ export class Http1Door {
       return;
     }
     connection.answering++;
-    response.once("close", () => connection.answering--);
+    response.once("close", () => {
+      connection.answering--;
+      // Node would wait for a next request; while it closes, it ends only the connections that waited already.
+      if (this.#closing && connection.answering === 0) request.socket.end();
+    });
     response.on("error", () => {});
     try {
       this.#handlers.request(request, response, connection.id);

@@ -188,6 +188,23 @@ describe("listener: time limits", () => {
     assert.equal(session.destroyed, false);
   });
 
+  it("gives up on HTTP/2 clients that go on sending after their answer, and keeps the connection", async (t) => {
+    const fixture = await startFixture(t, { limits: { ...defaultServerLimits, lateBodyMs: 5 } });
+    const session = http2Session(t, fixture);
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/fila.v1.FilaService/StreamEnqueue",
+      "content-type": "application/connect+json",
+    });
+    let answer = "";
+    stream.on("data", (chunk: Buffer) => (answer += chunk.toString()));
+    stream.write("\0\0\0\0\x01{");
+    await once(stream, "close");
+    assert.match(answer, /INVALID_REQUEST|invalid_argument/);
+    assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR);
+    assert.equal(session.destroyed, false);
+  });
+
   it("ends HTTP/2 connections whose peer gives no sign of life", async (t) => {
     const fixture = await startFixture(t, { limits: quick });
     const socket = await fixture.open();
@@ -219,6 +236,22 @@ describe("listener: the end", () => {
     t.after(() => other.close());
     const { port } = other.address() as { port: number };
     await assert.rejects(startFixture(t, { port }), { code: "EADDRINUSE" });
+  });
+
+  it("closes a connection of HTTP/1 with the answer that was under way", async (t) => {
+    // Longer than any test may take: the connection must not wait for a next request.
+    const fixture = await startFixture(t, { limits: { ...defaultServerLimits, keepAliveMs: 3_600_000 } });
+    const socket = await fixture.open();
+    socket.write(
+      jsonRequest("/grpc.health.v1.Health/Watch", "\0\0\0\0\x02{}")
+        .replace("application/json", "application/connect+json")
+        .replace("connection: close\r\n", ""),
+    );
+    await once(socket, "data");
+    const rest = readToEnd(socket);
+    const closed = fixture.rpc.close(3_600_000);
+    assert.match(await rest, /NOT_SERVING[^]*"unavailable"[^]*\r\n0\r\n\r\n$/);
+    await closed;
   });
 
   it("closes idle connections gracefully and stuck ones by force", async (t) => {

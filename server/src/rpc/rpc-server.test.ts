@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import type { Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -15,18 +13,7 @@ import type { StreamLeaseRequest } from "@fila/sdk/gen";
 import { create } from "@bufbuild/protobuf";
 import { StreamEnqueueRequestSchema, StreamLeaseRequestSchema } from "@fila/sdk/gen";
 import { startFixture } from "./testing/rpc-fixture.ts";
-
-const transports: Readonly<Record<string, (baseUrl: string) => Transport>> = {
-  gRPC: (baseUrl) => createGrpcTransport({ baseUrl }),
-  "gRPC-Web over HTTP/1.1": (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" }),
-  "gRPC-Web over HTTP/2": (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
-  "Connect over HTTP/1.1": (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: true }),
-  "Connect over HTTP/2": (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true }),
-  "Connect JSON over HTTP/1.1": (baseUrl) =>
-    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
-  "Connect JSON over HTTP/2": (baseUrl) =>
-    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
-};
+import { transports } from "./testing/transports.ts";
 
 async function failureOf(call: Promise<unknown> | AsyncIterable<unknown>): Promise<ConnectError> {
   try {

@@ -1,16 +1,15 @@
 // Everything between the port and the broker.
 import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { FilaAdmin, FilaService } from "@fila/sdk/gen";
 import type { Broker } from "../broker/contract.ts";
 import type { Log } from "../telemetry/log.ts";
-import { adminService } from "./admin-service.ts";
 import type { Authenticator } from "./access/principal.ts";
 import { createConnectHandler } from "./connect-handler.ts";
 import { createHotPath } from "./hot/hot-path.ts";
+import { closeRequestHalf } from "./hot/http2-call.ts";
 import { listen } from "./listener.ts";
-import { messageService } from "./message-service.ts";
 import { defaultServerLimits } from "./server-limits.ts";
 import type { ServerLimits } from "./server-limits.ts";
+import { endlessPaths, registerServices } from "./services.ts";
 import { defaultMessageLimits } from "./wire/limits.ts";
 
 export interface RpcOptions {
@@ -41,31 +40,32 @@ export interface RpcServer {
 
 /** Rejects with the error of node:net when the address cannot be had. */
 export async function startRpc(options: RpcOptions): Promise<RpcServer> {
-  const { broker, log, readMaxBytes, maxMessageBytes, authenticate } = options;
+  const { broker, log, readMaxBytes, maxMessageBytes, authenticate, limits = defaultServerLimits } = options;
   const hotPath = createHotPath({
     broker,
-    limits: { ...defaultMessageLimits, maxPayloadBytes: maxMessageBytes, readMaxBytes },
+    limits: {
+      ...defaultMessageLimits,
+      maxPayloadBytes: maxMessageBytes,
+      readMaxBytes,
+      lateBodyMs: limits.lateBodyMs,
+    },
     // The listener names the connection at each call.
     connectionOf: () => 0,
     authenticate,
   });
+  const closing = new AbortController();
   const connect = createConnectHandler({
-    routes: (router) =>
-      router.service(FilaAdmin, adminService(broker)).service(FilaService, messageService(hotPath.door)),
+    routes: (router) => registerServices(router, broker, hotPath.door, closing.signal),
     readMaxBytes,
     authenticate,
     log,
   });
-  const endless = new Set(
-    [...FilaService.methods, ...FilaAdmin.methods]
-      .filter((method) => method.methodKind === "bidi_streaming")
-      .map((method) => `/${method.parent.typeName}/${method.name}`),
-  );
+  const endless = endlessPaths();
   const listener = await listen({
     host: options.host,
     port: options.port,
     maxConnections: options.maxConnections,
-    limits: options.limits ?? defaultServerLimits,
+    limits,
     log,
     handlers: {
       connected: () => broker.nextConnection(),
@@ -75,6 +75,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       stream(stream, headers, rawHeaders, connection) {
         if (hotPath.handle(stream, headers, connection)) return;
         const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
+        stream.once("finish", () => closeRequestHalf(stream, limits));
         connect(request, new Http2ServerResponse(stream), connection);
       },
     },
@@ -87,6 +88,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       hotPath.drain();
     },
     async close(graceMs) {
+      closing.abort();
       // Calls that hang are ended together with their connections.
       await Promise.all([hotPath.close(), listener.close(graceMs)]);
     },

@@ -10,6 +10,8 @@ export interface ServerLimits {
   /** A request whose headers (HTTP/1) or whose body is not there by then is refused. Streams in both directions have no
    * such limit: their bodies never end. */
   readonly bodyTimeoutMs: number;
+  /** HTTP/2: how long a client may go on sending after its answer is complete. */
+  readonly lateBodyMs: number;
   /** HTTP/1: a connection without a request for so long is closed. */
   readonly keepAliveMs: number;
   /** HTTP/2: after so long without any traffic the peer is asked for a sign of life. */
@@ -36,6 +38,7 @@ export interface ServerLimits {
 export const defaultServerLimits: ServerLimits = Object.freeze({
   firstBytesTimeoutMs: 10_000,
   bodyTimeoutMs: 10_000,
+  lateBodyMs: 1000,
   keepAliveMs: 60_000,
   pingAfterMs: 30_000,
   pingTimeoutMs: 20_000,

@@ -1,7 +1,7 @@
 // The hot methods for transports of the RPC library (JSON, HTTP/1, gRPC-Web, compression): the same code on the same
 // bytes, so that no protocol has a behaviour of its own. It costs a message an extra coding each way.
-import { failure } from "../../core/errors.ts";
 import type { Caller } from "../access/caller.ts";
+import { stopping } from "../wire/failure-wire.ts";
 import type { WireFailure } from "../wire/failure-wire.ts";
 import { asBuffer } from "../wire/wire-reader.ts";
 import { envelopeBytes } from "./call.ts";
@@ -100,7 +100,7 @@ export class Door {
   stop(): void {
     for (const queue of this.#streams) {
       queue.handler?.gone();
-      queue.end(failure("DRAINING", "the broker is about to stop; connect again", { retryAfterMs: 1000 }));
+      queue.end(stopping());
     }
   }
 }

@@ -1,6 +1,5 @@
 import type { ServerHttp2Stream } from "node:http2";
-import { failure } from "../../core/errors.ts";
-import { codeOf, deadlineExceeded } from "../wire/failure-wire.ts";
+import { codeOf, deadlineExceeded, stopping } from "../wire/failure-wire.ts";
 import type { WireFailure } from "../wire/failure-wire.ts";
 import type { StreamHandler, StreamMethod, StreamTransport } from "./call.ts";
 import { EnvelopeReader, truncated } from "./envelope-reader.ts";
@@ -182,6 +181,6 @@ export class StreamCall implements Http2Call, StreamTransport {
   }
 
   stop(): void {
-    this.#abandon(failure("DRAINING", "the broker is about to stop; connect again", { retryAfterMs: 1000 }));
+    this.#abandon(stopping());
   }
 }

@@ -1,5 +1,13 @@
 // A broker in a few lines for tests of the rpc layer: queues in a map, first in, first out, no storage, no scheduler.
-import type { Broker, BrokerState, Consumer, ConsumerSink, LoadedDelivery, Outcome, QueuePage } from "../../broker/contract.ts";
+import type {
+  Broker,
+  BrokerState,
+  Consumer,
+  ConsumerSink,
+  LoadedDelivery,
+  Outcome,
+  QueuePage,
+} from "../../broker/contract.ts";
 import type { ConnectionId, EnqueueItem, OpenConsumer, SettleItem } from "../../core/commands.ts";
 import type { EnqueueOutcome, QueueStats, SettleOutcome } from "../../core/effects.ts";
 import { failure } from "../../core/errors.ts";

@@ -1,12 +1,15 @@
 // Failures as the protocols carry them: a status code and details of google.rpc.
-import { reasons } from "../../core/errors.ts";
+import { failure, reasons } from "../../core/errors.ts";
 import type { ErrorCode, Failure, Reason } from "../../core/errors.ts";
 import { WireWriter } from "./wire-writer.ts";
 
 const domain = "fila";
 
-/** Reasons that only a transport can have: the core knows no deadlines of calls. */
-export const transportReasons = { DEADLINE_EXCEEDED: "deadline_exceeded" } as const satisfies Record<string, ErrorCode>;
+/** Reasons that only a transport can have: the core knows no deadlines of calls, and no services. */
+export const transportReasons = {
+  SERVICE_NOT_FOUND: "not_found",
+  DEADLINE_EXCEEDED: "deadline_exceeded",
+} as const satisfies Record<string, ErrorCode>;
 
 /** A failure of the broker, or of the transport in front of it. */
 export interface WireFailure extends Omit<Failure, "reason"> {
@@ -117,6 +120,11 @@ function retryInfo(retryAfterMs: number): Uint8Array {
   out.uint32Field(2, Math.round((retryAfterMs % 1000) * 1e6));
   out.finish();
   return out.take();
+}
+
+/** What ends a stream that its client may open again elsewhere, or here after the restart. */
+export function stopping(): Failure {
+  return failure("DRAINING", "the broker is about to stop; connect again", { retryAfterMs: 1000 });
 }
 
 export function deadlineExceeded(message: string): WireFailure {
