@@ -1,8 +1,7 @@
 // Every protocol that the RPC library offers (gRPC, gRPC-Web, Connect, JSON) for requests of node:http and node:http2.
 // What connectNodeAdapter does, with three differences: no request can throw past it (a forged Host header does, there),
 // errors carry details, and an unknown procedure is explained.
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http";
 import { createRegistry } from "@bufbuild/protobuf";
 import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
@@ -21,10 +20,10 @@ import type { Authenticator } from "./access/principal.ts";
 import { completeError, connectError, funnel } from "./connect-error.ts";
 import { parseConnectTimeout, parseGrpcTimeout } from "./hot/deadline.ts";
 import { errorResponse, withCompleteErrors } from "./error-completion.ts";
+import { pathOf } from "./node-request.ts";
+import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { refuseCall } from "./refused-call.ts";
 
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-export type NodeResponse = ServerResponse | Http2ServerResponse;
 export type ConnectHandler = (request: NodeRequest, response: NodeResponse, connection: ConnectionId) => void;
 
 /** The longest time that a timer of Node can hold; beyond it a timer fires at once. */
@@ -130,12 +129,6 @@ function dropEndlessTimeouts(headers: IncomingHttpHeaders): void {
   if (connect !== undefined && parseConnectTimeout(String(connect), MAX_TIMEOUT_MS) === MAX_TIMEOUT_MS) {
     delete headers["connect-timeout-ms"];
   }
-}
-
-function pathOf(request: NodeRequest): string {
-  const url = request.url ?? "";
-  const query = url.indexOf("?");
-  return query === -1 ? url : url.slice(0, query);
 }
 
 function unknownProcedure(request: NodeRequest): UniversalServerResponse {

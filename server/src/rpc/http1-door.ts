@@ -4,6 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { ConnectionId } from "../core/commands.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { RareLog } from "./rare-log.ts";
 import type { ServerLimits } from "./server-limits.ts";
 
 export interface Http1Handlers {
@@ -26,12 +27,14 @@ export class Http1Door {
   readonly #server: Server;
   readonly #handlers: Http1Handlers;
   readonly #log: Log;
+  readonly #rarely: RareLog;
   readonly #connections = new WeakMap<Socket, Connection>();
   #closing = false;
 
-  constructor(limits: ServerLimits, handlers: Http1Handlers, log: Log) {
+  constructor(limits: ServerLimits, handlers: Http1Handlers, log: Log, rarely: RareLog) {
     this.#handlers = handlers;
     this.#log = log;
+    this.#rarely = rarely;
     this.#server = createServer({
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.bodyTimeoutMs,
@@ -98,7 +101,7 @@ export class Http1Door {
       return;
     }
     const { status, why } = explain(error);
-    this.#log.warn("refused what is not a request", { from: socket.remoteAddress, code: error.code, why });
+    this.#rarely.warn("refused what is not a request", { from: socket.remoteAddress, code: error.code, why });
     const body = `${why}\n`;
     socket.end(
       `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n` +

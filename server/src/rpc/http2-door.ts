@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { ConnectionId } from "../core/commands.ts";
 import type { Log } from "../telemetry/log.ts";
 import { BodyDeadline } from "./body-deadline.ts";
+import type { RareLog } from "./rare-log.ts";
 import type { ServerLimits } from "./server-limits.ts";
 
 export interface Http2Handlers {
@@ -39,7 +40,7 @@ export class Http2Door {
   #accepting: Socket | undefined = undefined;
   readonly #sessions = new Map<ServerHttp2Session, Session>();
 
-  constructor(limits: ServerLimits, handlers: Http2Handlers, log: Log) {
+  constructor(limits: ServerLimits, handlers: Http2Handlers, log: Log, rarely: RareLog) {
     this.#limits = limits;
     this.#handlers = handlers;
     this.#log = log;
@@ -63,7 +64,7 @@ export class Http2Door {
     // Without a listener an error of a session would end the process.
     this.#server.on("sessionError", (error: NodeJS.ErrnoException) => {
       if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
-        log.warn("http2 connection failed", { code: error.code, message: error.message });
+        rarely.warn("http2 connection failed", { code: error.code, message: error.message });
       }
     });
   }

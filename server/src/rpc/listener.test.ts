@@ -114,6 +114,25 @@ describe("listener: what is not a request", () => {
     });
   }
 
+  it("cannot be made to fill the log", async (t) => {
+    // The second in which lines are left out never ends.
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const fixture = await startFixture(t);
+    for (const bytes of ["\x00garbage\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\xff".repeat(100)]) {
+      for (let i = 0; i < 20; i++) {
+        const socket = await fixture.open();
+        const answer = readToEnd(socket);
+        socket.write(bytes, "latin1");
+        await answer;
+      }
+    }
+    assert.equal(fixture.logged.length, 1);
+    assert.match(fixture.logged[0]!, /refused what is not a request/);
+    t.mock.timers.tick(1000);
+    assert.equal(fixture.logged.length, 2);
+    assert.match(fixture.logged[1]!, /http2 connection failed.*left_out=38/);
+  });
+
   it("survives a broken HTTP/2 connection", async (t) => {
     const fixture = await startFixture(t);
     const socket = await fixture.open();

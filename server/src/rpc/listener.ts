@@ -7,6 +7,7 @@ import { Http1Door } from "./http1-door.ts";
 import type { Http1Handlers } from "./http1-door.ts";
 import { Http2Door } from "./http2-door.ts";
 import type { Http2Handlers } from "./http2-door.ts";
+import { RareLog } from "./rare-log.ts";
 import type { ServerLimits } from "./server-limits.ts";
 
 export interface ListenerOptions {
@@ -35,8 +36,9 @@ const TCP_KEEP_ALIVE_MS = 60_000;
 /** Rejects with the error of node:net when the address cannot be had. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { limits, handlers, log } = options;
-  const http1 = new Http1Door(limits, handlers, log);
-  const http2 = new Http2Door(limits, handlers, log);
+  const rarely = new RareLog(log);
+  const http1 = new Http1Door(limits, handlers, log, rarely);
+  const http2 = new Http2Door(limits, handlers, log, rarely);
   const undecided = new Set<Socket>();
   const server = createServer(
     { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS },
@@ -53,10 +55,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     },
   );
   server.maxConnections = options.maxConnections;
-  server.on("drop", () => log.warn("connection refused: too many are open", { max: options.maxConnections }));
+  server.on("drop", () => rarely.warn("connection refused: too many are open", { max: options.maxConnections }));
   await startListening(server, options);
   // Running out of file descriptors and the like: the connections that are open go on.
-  server.on("error", (error) => log.error("the listener had an error", error));
+  server.on("error", (error) => rarely.error("the listener had an error", error));
   const closed = new Promise<void>((resolve) => server.once("close", resolve));
 
   const stopAccepting = (): void => {

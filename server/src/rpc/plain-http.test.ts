@@ -123,8 +123,9 @@ describe("plain JSON", () => {
     assert.equal(unknown.error.code, "unimplemented");
     assert.equal(unknown.reason, "NOT_IMPLEMENTED");
     assert.match(unknown.error.message, /FilaAdmin\/Nothing/);
-    const root = await answerOf(await fetch(url));
+    const root = await post(`${url}/`, "{}");
     assert.equal(root.status, 404);
+    assert.equal(root.reason, "NOT_IMPLEMENTED");
     const form = await post(url + LIST, "a=b", { "content-type": "application/x-www-form-urlencoded" });
     assert.equal(form.status, 415);
     assert.match(form.error.message, /content-type: application\/json/);

@@ -7,7 +7,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ConnectError } from "@connectrpc/connect";
 import type { JsonWriteOptions } from "@bufbuild/protobuf";
-import type { NodeRequest, NodeResponse } from "./connect-handler.ts";
+import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { errorResponse } from "./error-completion.ts";
 import { closeRequestHalf } from "./hot/http2-call.ts";
 

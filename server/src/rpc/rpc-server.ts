@@ -1,14 +1,18 @@
 // Everything between the port and the broker.
 import { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Broker } from "../broker/contract.ts";
+import type { ConnectionId } from "../core/commands.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Authenticator } from "./access/principal.ts";
 import { createConnectHandler } from "./connect-handler.ts";
 import { createHotPath } from "./hot/hot-path.ts";
 import { closeRequestHalf } from "./hot/http2-call.ts";
 import { listen } from "./listener.ts";
+import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { defaultServerLimits } from "./server-limits.ts";
 import type { ServerLimits } from "./server-limits.ts";
+import { createPages } from "./pages.ts";
+import type { MetricsText } from "./pages.ts";
 import { endlessPaths, registerServices } from "./services.ts";
 import { defaultMessageLimits } from "./wire/limits.ts";
 
@@ -23,6 +27,8 @@ export interface RpcOptions {
   readonly maxMessageBytes: number;
   /** Who calls: asked before anything else of a call is looked at, but for probes (access/authorization-table.ts). */
   readonly authenticate: Authenticator;
+  /** What GET /metrics shows. Called once at a time. Absent: there are none. */
+  readonly metrics?: (() => Promise<MetricsText>) | undefined;
   readonly log: Log;
   /** Default: defaultServerLimits. */
   readonly limits?: ServerLimits;
@@ -60,6 +66,11 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     authenticate,
     log,
   });
+  const { metrics } = options;
+  const pages = createPages({ broker, metrics, metricsTimeoutMs: limits.bodyTimeoutMs, authenticate, log });
+  const handle = (request: NodeRequest, response: NodeResponse, connection: ConnectionId): void => {
+    if (!pages(request, response, connection)) connect(request, response, connection);
+  };
   const endless = endlessPaths();
   const listener = await listen({
     host: options.host,
@@ -71,12 +82,12 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       connected: () => broker.nextConnection(),
       disconnected: (connection) => broker.disconnected(connection),
       hasEndlessBody: (path) => endless.has(path),
-      request: (request, response, connection) => connect(request, response, connection),
+      request: handle,
       stream(stream, headers, rawHeaders, connection) {
         if (hotPath.handle(stream, headers, connection)) return;
         const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
         stream.once("finish", () => closeRequestHalf(stream, limits));
-        connect(request, new Http2ServerResponse(stream), connection);
+        handle(request, new Http2ServerResponse(stream), connection);
       },
     },
   });

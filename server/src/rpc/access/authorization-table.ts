@@ -79,6 +79,7 @@ export const reflectionV1alphaRules: RulesOf<typeof reflectionV1alpha.ServerRefl
 
 /** Plain HTTP. */
 export const httpRules = {
+  "/": nobodyAsked,
   "/healthz": nobodyAsked,
   "/readyz": nobodyAsked,
   "/metrics": anyPrincipal,
