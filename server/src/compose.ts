@@ -53,6 +53,7 @@ export async function compose(config: Config, { log, fatal, storage }: ServerOpt
       maxConnections: config["limits.max_connections"],
       readMaxBytes: config["limits.read_max_bytes"],
       maxMessageBytes: config["limits.max_message_bytes"],
+      corsOrigins: config["server.cors_origins"],
       authenticate: authenticateNobody,
       log,
     }).catch(async (error: unknown) => {

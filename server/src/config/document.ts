@@ -20,7 +20,10 @@ export function configurationTables(): string {
     ...settingNames.map((name) => {
       const setting: Setting = settings[name];
       const variables = [environmentName(name), setting.standardEnv].filter((variable) => variable !== undefined);
-      const value = setting.default === "" ? '""' : String(setting.default);
+      const value =
+        setting.default === "" || Array.isArray(setting.default)
+          ? JSON.stringify(setting.default)
+          : String(setting.default);
       return `| \`${name}\` | \`${value}\` | ${expectation(setting)} | ${variables.map((variable) => `\`${variable}\``).join(", ")} | ${setting.doc} |`;
     }),
     "",

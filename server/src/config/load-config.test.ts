@@ -73,6 +73,18 @@ describe("configuration", () => {
     assert.equal(load(undefined).config["telemetry.otlp_endpoint"], "");
   });
 
+  it("takes lists, in the environment separated by commas", () => {
+    const toml = '[server]\ncors_origins = ["https://a.example", "http://localhost:3000"]\n';
+    assert.deepEqual(load(undefined).config["server.cors_origins"], []);
+    const { config } = load(toml);
+    assert.deepEqual(config["server.cors_origins"], ["https://a.example", "http://localhost:3000"]);
+    assert.ok(Object.isFrozen(config["server.cors_origins"]));
+    assert.deepEqual(load(printConfig(load(toml))).config["server.cors_origins"], config["server.cors_origins"]);
+    const env = (text: string) => load(toml, { FILA_SERVER_CORS_ORIGINS: text }).config["server.cors_origins"];
+    assert.deepEqual(env("https://b.example, *"), ["https://b.example", "*"]);
+    assert.deepEqual(env(""), []);
+  });
+
   it("prints what holds and where it came from, as TOML that loads to the same", () => {
     const printed = printConfig(load("[limits]\nmax_queues = 5\n", { FILA_SERVER_DRAIN_DEADLINE_MS: "9" }));
     assert.match(printed, /max_queues = 5 +# fila\.toml:2/);
@@ -127,6 +139,23 @@ describe("configuration that cannot be used", () => {
     assert.match(
       refusal('[telemetry]\nlog_level = "loud"'),
       /^fila\.toml:2: telemetry\.log_level must be one of "debug", .*"silent", but is "loud"$/,
+    );
+    for (const wrong of [
+      '"https://a.example"',
+      '["https://a.example/"]',
+      '["HTTPS://a.example"]',
+      '["a.example"]',
+      '["null"]',
+      "[1]",
+    ]) {
+      assert.match(
+        refusal(`[server]\ncors_origins = ${wrong}`),
+        /^fila\.toml:2: server\.cors_origins must be a list of origins as browsers send them, .*but is /,
+      );
+    }
+    assert.match(
+      refusal("", { FILA_SERVER_CORS_ORIGINS: "https://a.example/" }),
+      /but is \["https:\/\/a\.example\/"\]$/,
     );
     assert.match(refusal("", { OTEL_METRIC_EXPORT_INTERVAL: "1s" }), /^OTEL_METRIC_EXPORT_INTERVAL must be a whole/);
     assert.match(refusal("", { FILA_DATA_DIR: "" }), /^FILA_DATA_DIR must be a text that is not empty, but is ""$/);

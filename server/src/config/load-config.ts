@@ -16,6 +16,7 @@ import {
   type Config,
   type Setting,
   type SettingName,
+  type SettingValue,
 } from "./settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -43,7 +44,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const fromFile = file === undefined ? new Map<string, Entry>() : canonicalEntries(file);
   refuseMissingProtection(file, fromFile, sources.env);
 
-  const values: Partial<Record<SettingName, string | number | boolean>> = {};
+  const values: Partial<Record<SettingName, SettingValue>> = {};
   const origins = new Map<SettingName, () => string>();
   for (const name of settingNames) {
     const variable = variableOf(name, sources.env);
@@ -74,7 +75,7 @@ function variableOf(name: SettingName, env: Environment): string {
 
 /** The defaults with what an embedding program sets itself. Checked like a file. */
 export function configWith(given: Partial<Config>): Config {
-  const values: Partial<Record<SettingName, string | number | boolean>> = {};
+  const values: Partial<Record<SettingName, SettingValue>> = {};
   for (const name of settingNames) values[name] = checkValue(name, given[name] ?? settings[name].default, name);
   const config = Object.freeze(values) as Config;
   checkTogether(config, (name) => name);

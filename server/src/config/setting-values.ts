@@ -1,16 +1,14 @@
 // What a single setting may hold.
 import { ConfigError, isTable } from "./config-file.ts";
 import { parseListenAddress } from "./listen-address.ts";
-import { settings, type Setting, type SettingName } from "./settings.ts";
+import { settings, type Setting, type SettingName, type SettingValue } from "./settings.ts";
+
+const MAX_ORIGINS = 100;
 
 /**
  * The value, or ConfigError. `where` names the place for the message; a function, because finding it takes a while.
  */
-export function checkValue(
-  name: SettingName,
-  value: unknown,
-  where: string | (() => string),
-): string | number | boolean {
+export function checkValue(name: SettingName, value: unknown, where: string | (() => string)): SettingValue {
   const setting: Setting = settings[name];
   const accepted = accept(setting, value);
   if (accepted !== undefined) return accepted;
@@ -23,6 +21,11 @@ export function fromEnvironment(setting: Setting, text: string): unknown {
   if (setting.kind === "number") return /^\d{1,15}$/.test(text) ? Number(text) : text;
   if (setting.kind === "flag")
     return text === "true" || text === "1" ? true : text === "false" || text === "0" ? false : text;
+  if (setting.kind === "origins")
+    return text
+      .split(",")
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== "");
   return text;
 }
 
@@ -39,12 +42,14 @@ export function expectation(setting: Setting): string {
       return `a whole number from ${setting.min} to ${setting.max}`;
     case "url":
       return 'an address like "http://127.0.0.1:4318", or "" for none';
+    case "origins":
+      return 'a list of origins as browsers send them, like ["https://app.example.com"], or ["*"] for all';
     case "choice":
       return `one of ${setting.choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
   }
 }
 
-function accept(setting: Setting, value: unknown): string | number | boolean | undefined {
+function accept(setting: Setting, value: unknown): SettingValue | undefined {
   switch (setting.kind) {
     case "text":
       return typeof value === "string" && value !== "" && !value.includes("\0") ? value : undefined;
@@ -58,9 +63,18 @@ function accept(setting: Setting, value: unknown): string | number | boolean | u
         : undefined;
     case "url":
       return typeof value === "string" && (value === "" || isHttpUrl(value)) ? value : undefined;
+    case "origins":
+      return Array.isArray(value) && value.length <= MAX_ORIGINS && value.every(isOrigin)
+        ? Object.freeze([...value])
+        : undefined;
     case "choice":
       return typeof value === "string" && setting.choices.includes(value) ? value : undefined;
   }
+}
+
+/** Exactly as a browser writes it: what differs by a slash at the end would match nothing, without a word. */
+function isOrigin(value: unknown): value is string {
+  return value === "*" || (typeof value === "string" && isHttpUrl(value) && URL.parse(value)?.origin === value);
 }
 
 function isHttpUrl(value: string): boolean {
@@ -69,8 +83,13 @@ function isHttpUrl(value: string): boolean {
 }
 
 function show(value: unknown): string {
-  if (Array.isArray(value)) return "a list";
+  if (Array.isArray(value))
+    return value.every((each) => typeof each === "string") ? cut(JSON.stringify(value)) : "a list";
   if (isTable(value)) return "a table";
   const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return cut(text);
+}
+
+function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }

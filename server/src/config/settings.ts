@@ -46,7 +46,17 @@ export interface ChoiceSetting extends SettingBase {
   readonly default: string;
 }
 
-export type Setting = TextSetting | AddressSetting | FlagSetting | NumberSetting | UrlSetting | ChoiceSetting;
+/** Origins as browsers send them, or "*"; in the environment separated by commas. */
+export interface OriginsSetting extends SettingBase {
+  readonly kind: "origins";
+  readonly default: readonly string[];
+}
+
+export type Setting =
+  TextSetting | AddressSetting | FlagSetting | NumberSetting | UrlSetting | ChoiceSetting | OriginsSetting;
+
+/** Of whatever setting. */
+export type SettingValue = string | number | boolean | readonly string[];
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -62,6 +72,11 @@ export const settings = {
     kind: "flag",
     default: false,
     doc: "Allows listening beyond loopback although clients are neither authenticated nor encrypted: whoever reaches the port owns the broker.",
+  },
+  "server.cors_origins": {
+    kind: "origins",
+    default: [],
+    doc: "Web pages of these origins may call the broker from a browser. In the environment separated by commas.",
   },
   "server.drain_deadline_ms": {
     kind: "number",
@@ -166,7 +181,9 @@ type ValueOf<S extends Setting> = S extends { kind: "number" }
     ? boolean
     : S extends { choices: readonly (infer Choice)[] }
       ? Choice
-      : string;
+      : S extends { kind: "origins" }
+        ? readonly string[]
+        : string;
 
 /** Every setting with its value. Frozen at start. */
 export type Config = { readonly [K in SettingName]: ValueOf<(typeof settings)[K]> };

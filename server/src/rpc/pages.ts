@@ -52,7 +52,8 @@ export function createPages({ broker, metrics, metricsTimeoutMs, authenticate, l
     },
     "/metrics"(request, response) {
       if (readMetrics === undefined) {
-        answerText(request, response, 404, "this broker counts nothing; set telemetry.metrics = true\n"); return;
+        answerText(request, response, 404, "this broker counts nothing; set telemetry.metrics = true\n");
+        return;
       }
       readMetrics().then(
         ({ contentType, body }) => answerText(request, response, 200, body, { "content-type": contentType }),

@@ -5,6 +5,7 @@ import type { ConnectionId } from "../core/commands.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Authenticator } from "./access/principal.ts";
 import { createConnectHandler } from "./connect-handler.ts";
+import { Cors } from "./cors.ts";
 import { createHotPath } from "./hot/hot-path.ts";
 import { closeRequestHalf } from "./hot/http2-call.ts";
 import { listen } from "./listener.ts";
@@ -27,6 +28,8 @@ export interface RpcOptions {
   readonly maxMessageBytes: number;
   /** Who calls: asked before anything else of a call is looked at, but for probes (access/authorization-table.ts). */
   readonly authenticate: Authenticator;
+  /** Origins whose pages may call, like "https://app.example.com"; "*" = all. Default: none but the port's own. */
+  readonly corsOrigins?: readonly string[];
   /** What GET /metrics shows. Called once at a time. Absent: there are none. */
   readonly metrics?: (() => Promise<MetricsText>) | undefined;
   readonly log: Log;
@@ -68,7 +71,9 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   });
   const { metrics } = options;
   const pages = createPages({ broker, metrics, metricsTimeoutMs: limits.bodyTimeoutMs, authenticate, log });
+  const cors = new Cors(options.corsOrigins ?? []);
   const handle = (request: NodeRequest, response: NodeResponse, connection: ConnectionId): void => {
+    if (cors.handle(request, response)) return;
     if (!pages(request, response, connection)) connect(request, response, connection);
   };
   const endless = endlessPaths();
@@ -84,7 +89,8 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
       hasEndlessBody: (path) => endless.has(path),
       request: handle,
       stream(stream, headers, rawHeaders, connection) {
-        if (hotPath.handle(stream, headers, connection)) return;
+        // The hot path has no headers of its own to add.
+        if (!cors.concerns(headers) && hotPath.handle(stream, headers, connection)) return;
         const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
         stream.once("finish", () => closeRequestHalf(stream, limits));
         handle(request, new Http2ServerResponse(stream), connection);
