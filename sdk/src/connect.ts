@@ -1,26 +1,34 @@
 // The client: what a program holds.
 import { createClient, type Client } from "@connectrpc/connect";
 import { Admin } from "./admin.ts";
+import { systemClock } from "./clock.ts";
+import { asQueue, encodePayload, type Payload, type Queue } from "./codec.ts";
 import { deliveryFromMessage } from "./consuming/delivery.ts";
-import { Lease, type SettlementAction, type Settler } from "./consuming/lease.ts";
-import { LeaseStream } from "./consuming/lease-stream.ts";
+import { HeldLease } from "./consuming/held-lease.ts";
+import { Lease } from "./consuming/lease.ts";
+import { LeaseReader } from "./consuming/lease-reader.ts";
+import type { OpenStream, StreamRequest } from "./consuming/lease-stream.ts";
 import { leaseIterator, type LeaseIterator } from "./consuming/leases.ts";
 import { UnarySettler } from "./consuming/settle.ts";
-import { StandingLeases } from "./consuming/standing-leases.ts";
+import type { SettlementAction, Settler } from "./consuming/settlement.ts";
 import { milliseconds, type Duration } from "./duration.ts";
-import { FilaError, rejection } from "./errors.ts";
+import type { FilaError} from "./errors.ts";
+import { rejection } from "./errors.ts";
 import { FilaService } from "./gen/index.ts";
-import { checkMessage, checkQueueName, invalidField, limits } from "./limits.ts";
+import { checkCount, checkMessage, checkQueueName, checkVisibility, invalidField, limits } from "./limits.ts";
 import { enqueueMany, type EnqueueResult } from "./producing/enqueue-many.ts";
 import { EnqueueStream } from "./producing/enqueue-stream.ts";
 import { Connection } from "./transport/connection.ts";
 import { serverUrl } from "./transport/server-url.ts";
 import type { OutgoingMessage } from "./wire/outgoing-message.ts";
+import type { Handler } from "./working/handler.ts";
+import { Worker, WorkerEngine } from "./working/worker.ts";
+import { checkWorkOptions, type WorkOptions } from "./working/worker-options.ts";
 
 export interface ConnectOptions {
   /** Bounds each unary call, beyond the time that it asks the broker to wait. Default: 30 s. */
   readonly requestTimeout?: Duration;
-  /** How long ending `leases()` and `close()` wait for answers. Default: 5 s. */
+  /** How long ending `leases()`, a worker without handlers and `close()` wait for answers. Default: 5 s. */
   readonly closeTimeout?: Duration;
   /** The largest payload, bytes; set it as the server's is set. Default: 1 MiB. */
   readonly maximumPayloadBytes?: number;
@@ -29,9 +37,6 @@ export interface ConnectOptions {
   /** Who leases; shown to operators. At most 256 bytes. Default: none. */
   readonly workerId?: string;
 }
-
-/** Bytes as they are, or text as UTF-8. */
-export type Payload = Uint8Array | string;
 
 export interface EnqueueOptions {
   /** At most 64, with 8 KiB of names and values. Default: none. */
@@ -47,8 +52,8 @@ export interface EnqueueOptions {
 }
 
 /** A message of `enqueueMany`. */
-export interface EnqueueMessage extends EnqueueOptions {
-  readonly payload: Payload;
+export interface EnqueueMessage<T = Payload> extends EnqueueOptions {
+  readonly payload: T;
 }
 
 export interface LeaseOptions {
@@ -67,10 +72,10 @@ export interface LeasesOptions {
   /** How long the leases last, 1 s to 12 h. Default: the queue's. */
   readonly visibilityTimeout?: Duration | undefined;
   /**
-   * Names the stream over a restart of the broker: at least 128 random bits, at most 64 bytes. Leases of a broken stream
-   * then stay settleable if `leases` is called again with the same session within 5 s. Default: none, they are lost.
+   * Connects again for ever when the broker restarts or the connection breaks, as a worker does: leases stand over a
+   * restart, settlements without an answer are sent again. false: the iteration throws then. Default: false.
    */
-  readonly session?: string | undefined;
+  readonly reconnect?: boolean | undefined;
   /** Ends the iteration, quietly. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -90,8 +95,6 @@ export interface SettlementRequest {
 export type SettlementResult =
   { readonly ok: true; readonly expiresAt: Date | undefined } | { readonly ok: false; readonly error: FilaError };
 
-const encoder = new TextEncoder();
-
 /**
  * A client of the broker at `url`: "http://127.0.0.1:5555", "127.0.0.1:5555", or a host alone, whose port is 5555. Nothing is opened before the first
  * call, and a lost connection is opened anew by the next one. Close it, or declare it with `await using`.
@@ -109,8 +112,9 @@ export class Fila {
   readonly #client: Client<typeof FilaService>;
   readonly #producer: EnqueueStream;
   readonly #settler: Settler;
-  readonly #streams = new Set<LeaseStream>();
-  readonly #standing = new StandingLeases();
+  readonly #open: OpenStream;
+  /** What is to be let go of before the connection: each gives the promise of its end. */
+  readonly #consumers = new Set<() => Promise<void>>();
   readonly #requestTimeoutMs: number;
   readonly #closeTimeoutMs: number;
   readonly #maximumPayloadBytes: number;
@@ -124,6 +128,7 @@ export class Fila {
     this.#maximumPayloadBytes = options.maximumPayloadBytes ?? limits.payloadBytes;
     this.#workerId = options.workerId ?? "";
     this.#connection = new Connection(url);
+    this.#open = (events) => this.#connection.stream("StreamLease", events);
     this.#client = createClient(FilaService, this.#connection.unary);
     this.#producer = new EnqueueStream(this.#connection, options.maximumPendingBytes ?? 256 * 1024 * 1024);
     this.#settler = new UnarySettler(this.#connection, this.#requestTimeoutMs);
@@ -135,10 +140,12 @@ export class Fila {
    * Rejects with FilaError: invalid_argument (INVALID_QUEUE_NAME, INVALID_FIELD, MESSAGE_TOO_LARGE, TOO_MANY_HEADERS),
    * not_found QUEUE_NOT_FOUND, resource_exhausted, unavailable (it may be stored or not).
    */
-  enqueue(queue: string, payload: Payload, options: EnqueueOptions = {}): Promise<string> {
+  enqueue<T>(queue: Queue<T>, payload: T, options?: EnqueueOptions): Promise<string>;
+  enqueue(queue: string, payload: Payload, options?: EnqueueOptions): Promise<string>;
+  enqueue<T>(queue: string | Queue<T>, payload: T, options: EnqueueOptions = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#connection.assertOpen();
-      this.#producer.submit(this.#outgoing(queue, payload, options), { resolve, reject });
+      this.#producer.submit(this.#outgoing(asQueue(queue), payload, options), { resolve, reject });
     });
   }
 
@@ -147,13 +154,21 @@ export class Fila {
    * the same order. The errors of a message are values; an error of the source is thrown after the results of what
    * came before it. Nothing happens until the first result is asked for, and no more than 10,000 results are made ahead.
    */
+  enqueueMany<T>(
+    queue: Queue<T>,
+    messages: Iterable<EnqueueMessage<T>> | AsyncIterable<EnqueueMessage<T>>,
+  ): AsyncGenerator<EnqueueResult, void, undefined>;
   enqueueMany(
     queue: string,
     messages: Iterable<EnqueueMessage> | AsyncIterable<EnqueueMessage>,
+  ): AsyncGenerator<EnqueueResult, void, undefined>;
+  enqueueMany<T>(
+    queue: string | Queue<T>,
+    messages: Iterable<EnqueueMessage<T>> | AsyncIterable<EnqueueMessage<T>>,
   ): AsyncGenerator<EnqueueResult, void, undefined> {
     return enqueueMany(this.#producer, messages, (message) => {
       this.#connection.assertOpen();
-      return this.#outgoing(queue, message.payload, message);
+      return this.#outgoing(asQueue(queue), message.payload, message);
     });
   }
 
@@ -161,11 +176,11 @@ export class Fila {
    * Leases up to `maxMessages`; an empty array when none came within `wait`.
    * Rejects with FilaError: invalid_argument, not_found QUEUE_NOT_FOUND, unavailable; with the reason of `signal`.
    */
-  async lease(queue: string, options: LeaseOptions = {}): Promise<Lease[]> {
-    checkQueueName(queue);
+  async lease<T = Uint8Array>(target: string | Queue<T>, options: LeaseOptions = {}): Promise<Lease<T>[]> {
+    const { name: queue, codec } = asQueue(target);
     const waitMs = milliseconds(options.wait ?? 0, "wait", limits.waitMs);
-    const maxMessages = checkCount("maxMessages", options.maxMessages ?? 1, 1000);
-    const visibilityMs = visibility(options.visibilityTimeout);
+    const maxMessages = checkCount("maxMessages", options.maxMessages ?? 1, 1, 1000);
+    const visibilityMs = checkVisibility(options.visibilityTimeout);
     const { signal } = options;
     try {
       signal?.throwIfAborted();
@@ -180,7 +195,9 @@ export class Fila {
         },
         { timeoutMs: waitMs + this.#requestTimeoutMs, ...(signal && { signal }) },
       );
-      return messages.map((message) => new Lease(queue, deliveryFromMessage(message), this.#settler));
+      return messages.map(
+        (message) => new Lease(new HeldLease(queue, deliveryFromMessage(message), this.#settler), codec),
+      );
     } catch (error) {
       throw rejection(signal?.aborted === true ? error : this.#connection.explain(error), signal);
     }
@@ -189,51 +206,82 @@ export class Fila {
   /**
    * Leases messages as the consumer takes them, over one stream. Leaving the loop, or the signal, releases what was
    * not yielded; what was yielded can still be settled until the client is closed.
-   * The iteration throws FilaError: invalid_argument, not_found QUEUE_NOT_FOUND, unavailable when the stream breaks.
+   * The iteration throws FilaError: invalid_argument, not_found QUEUE_NOT_FOUND, and unless it reconnects unavailable.
    */
-  leases(queue: string, options: LeasesOptions = {}): LeaseIterator {
-    checkQueueName(queue);
-    const subscription = {
-      queue,
-      prefetch: checkCount("prefetch", options.prefetch ?? 32, 10_000),
-      session: options.session ?? "",
-      workerId: this.#workerId,
-      visibilityTimeoutMs: visibility(options.visibilityTimeout),
+  leases<T = Uint8Array>(target: string | Queue<T>, options: LeasesOptions = {}): LeaseIterator<T> {
+    const { name, codec } = asQueue(target);
+    const reconnects = options.reconnect ?? false;
+    const readerOptions = {
+      ...this.#streamRequest(name, checkVisibility(options.visibilityTimeout), reconnects),
+      reconnects,
+      prefetch: checkCount("prefetch", options.prefetch ?? 32, 1, 10_000),
       finishTimeoutMs: this.#closeTimeoutMs,
     };
-    return leaseIterator(() => {
+    const open = (): LeaseReader => {
       this.#connection.assertOpen();
-      const ended = (): void => void this.#streams.delete(stream);
-      const stream = new LeaseStream(this.#connection, subscription, this.#settler, this.#standing, ended);
-      this.#streams.add(stream);
-      return stream;
-    }, options.signal);
+      const gone = (): void => void this.#consumers.delete(finish);
+      const reader = new LeaseReader(this.#open, readerOptions, this.#settler, systemClock, gone);
+      const finish = (): Promise<void> => reader.finish();
+      this.#consumers.add(finish);
+      return reader;
+    };
+    return leaseIterator(open, codec, options.signal);
+  }
+
+  /**
+   * Calls the handler for each message of the queue, up to `concurrency` at a time: **returning is the ack, throwing is the
+   * nack**. Leases are extended while handlers run. A broker that restarts, or a connection that breaks, is waited for.
+   * Throws FilaError invalid_argument, unavailable CLIENT_CLOSED; all else is told by the worker.
+   */
+  work<T = Uint8Array>(target: string | Queue<T>, handler: Handler<T>, options: WorkOptions = {}): Worker {
+    const { name, codec } = asQueue(target);
+    if (typeof handler !== "function") throw invalidField("handler", "is not a function");
+    const checked = checkWorkOptions(options);
+    this.#connection.assertOpen();
+    const stop = (): Promise<void> => engine.stop({ drainTimeout: this.#closeTimeoutMs });
+    const engine = new WorkerEngine(
+      this.#streamRequest(name, checked.visibilityTimeoutMs, true),
+      codec,
+      handler,
+      checked,
+      {
+        open: this.#open,
+        fallback: this.#settler,
+        clock: systemClock,
+        finishTimeoutMs: this.#closeTimeoutMs,
+        gone: () => void this.#consumers.delete(stop),
+      },
+    );
+    // Its signal may be aborted already.
+    if (engine.state !== "stopped") this.#consumers.add(stop);
+    return new Worker(engine);
   }
 
   /** Settles leases by id and token; one result each, in the same order. Never rejects once the arguments are valid. */
   async settle(queue: string, settlements: readonly SettlementRequest[]): Promise<SettlementResult[]> {
     checkQueueName(queue);
-    const pending = settlements.map(({ id, token, action, error = "", duration = 0 }) => ({
-      queue,
-      id,
-      token,
-      action,
-      error,
-      extendMs: milliseconds(duration, "duration", limits.visibilityTimeoutMs),
+    const checked = settlements.map(({ duration, ...settlement }) => ({
+      ...settlement,
+      extendMs: milliseconds(duration ?? 0, "duration", limits.visibilityTimeoutMs),
     }));
     return Promise.all(
-      pending.map((settlement) =>
-        this.#settler.settle(settlement).then(
-          (end): SettlementResult => ({ ok: true, expiresAt: end === undefined ? undefined : new Date(end) }),
-          (error: unknown): SettlementResult => ({ ok: false, error: FilaError.from(error) }),
-        ),
+      checked.map(
+        ({ id, token, action, error = "", extendMs }) =>
+          new Promise<SettlementResult>((resolve) => {
+            const sink = {
+              settled: (end: number | undefined) =>
+                resolve({ ok: true, expiresAt: end === undefined ? undefined : new Date(end) }),
+              refused: (refusal: FilaError) => resolve({ ok: false, error: refusal }),
+            };
+            this.#settler.settle({ queue, id, token, action, error, extendMs, sink });
+          }),
       ),
     );
   }
 
   /**
-   * Waits up to `closeTimeout` for enqueues and settlements under way, releases leases that nobody was given, and
-   * closes the connection. Leases that are still held end with it. Never rejects.
+   * Stops workers and waits up to `closeTimeout` for them, for enqueues and for settlements under way; releases leases
+   * that nobody was given, and closes the connection. Leases that are still held end with it. Never rejects.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -246,18 +294,24 @@ export class Fila {
   async #close(): Promise<void> {
     const timeout = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => timeout.resolve(undefined), this.#closeTimeoutMs);
-    const finishing = [...this.#streams].map((stream) => stream.finish());
+    const finishing = [...this.#consumers].map((finish) => finish());
     await Promise.race([Promise.all([this.#producer.idle(), ...finishing]), timeout.promise]);
     clearTimeout(timer);
     this.#producer.close();
     this.#connection.close();
   }
 
-  #outgoing(queue: string, payload: Payload, options: EnqueueOptions): OutgoingMessage {
-    checkQueueName(queue);
+  /** A stream that comes back names itself: 128 random bits. */
+  #streamRequest(queue: string, visibilityTimeoutMs: number, comesBack: boolean): StreamRequest {
+    const session = comesBack ? Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex") : "";
+    return { queue, session, workerId: this.#workerId, visibilityTimeoutMs };
+  }
+
+  #outgoing<T>({ name, codec }: Queue<T>, payload: T, options: EnqueueOptions): OutgoingMessage {
+    checkQueueName(name);
     const message = {
-      queue,
-      payload: typeof payload === "string" ? encoder.encode(payload) : payload,
+      queue: name,
+      payload: encodePayload(codec, payload),
       headers: options.headers,
       fairnessKey: options.fairnessKey,
       weight: options.weight,
@@ -267,13 +321,4 @@ export class Fila {
     checkMessage(message, this.#maximumPayloadBytes);
     return message;
   }
-}
-
-function visibility(duration: Duration | undefined): number {
-  return milliseconds(duration ?? 0, "visibilityTimeout", limits.visibilityTimeoutMs);
-}
-
-function checkCount(field: string, value: number, maximum: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
-  throw invalidField(field, `is ${value}; it must be an integer from 1 to ${maximum}`);
 }

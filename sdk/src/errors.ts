@@ -43,9 +43,10 @@ export interface FilaErrorDetails {
 
 /**
  * Every failure of the SDK. `code` is one of `errorCodes`; `reason` is the broker's reason (docs/errors.md) or one of
- * the SDK's own: INVALID_FIELD, INVALID_URL, INVALID_DURATION, MESSAGE_TOO_LARGE, TOO_MANY_HEADERS (all
- * invalid_argument), CONNECTION_FAILED, CONNECTION_LOST, CLIENT_CLOSED (unavailable), BUFFER_FULL (resource_exhausted),
- * LEASE_LOST, ALREADY_SETTLED (failed_precondition), PROTOCOL_ERROR (internal), and "" when nobody gave one.
+ * the SDK's own: INVALID_QUEUE_NAME, INVALID_FIELD, INVALID_PAYLOAD, INVALID_URL, INVALID_DURATION, MESSAGE_TOO_LARGE,
+ * TOO_MANY_HEADERS (all invalid_argument), CONNECTION_FAILED, CONNECTION_LOST, CLIENT_CLOSED (unavailable), BUFFER_FULL
+ * (resource_exhausted), LEASE_LOST, ALREADY_SETTLED (failed_precondition), WORKER_STOPPED (canceled), PROTOCOL_ERROR
+ * (internal; unavailable or unimplemented when the answer was none of HTTP's successes), and "" when nobody gave one.
  *
  * `retryable`: the same call may succeed later. After "unavailable" an enqueue may already be stored, so that trying
  * again may store it twice.

@@ -9,14 +9,18 @@ export {
   type Fila,
   type LeaseOptions,
   type LeasesOptions,
-  type Payload,
   type SettlementRequest,
   type SettlementResult,
 } from "./connect.ts";
 export type { Admin, CreateQueueOptions, FairnessKeyStats, HealthStatus, QueueStats, QueueSummary } from "./admin.ts";
-export type { Lease, SettlementAction } from "./consuming/lease.ts";
+export { bytes, json, queue, type Codec, type Payload, type Queue } from "./codec.ts";
+export type { Lease } from "./consuming/lease.ts";
+export type { SettlementAction } from "./consuming/settlement.ts";
 export type { LeaseIterator } from "./consuming/leases.ts";
 export type { Duration } from "./duration.ts";
 export { errorCodes, FilaError, LeaseLost, type ErrorCode, type FilaErrorDetails } from "./errors.ts";
 export { limits } from "./limits.ts";
 export type { EnqueueResult } from "./producing/enqueue-many.ts";
+export type { Handler, HandlerContext, Message, MessageInfo } from "./working/handler.ts";
+export type { Worker, WorkerState } from "./working/worker.ts";
+export type { StopOptions, WorkOptions } from "./working/worker-options.ts";

@@ -1,4 +1,5 @@
 // What the broker refuses anyway is refused before it is sent, with the field named.
+import { milliseconds, type Duration } from "./duration.ts";
 import { FilaError } from "./errors.ts";
 import { utf8Size } from "./wire/frame-writer.ts";
 import type { OutgoingMessage } from "./wire/outgoing-message.ts";
@@ -21,6 +22,8 @@ export const limits = {
   visibilityTimeoutMs: 43_200_000,
   /** How long one `lease()` may wait, milliseconds. */
   waitMs: 60_000,
+  /** Handlers of one worker at the same time, and leases that wait ahead of them. */
+  concurrency: 10_000,
 } as const;
 
 /** Throws FilaError invalid_argument INVALID_QUEUE_NAME. */
@@ -67,9 +70,20 @@ export function checkMessage(message: OutgoingMessage, maximumPayloadBytes: numb
   if (message.headers !== undefined) checkHeaders(message.headers);
 }
 
+/** Throws FilaError invalid_argument INVALID_FIELD unless it is an integer in the range. */
+export function checkCount(field: string, value: number, minimum: number, maximum: number): number {
+  if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
+  throw invalidField(field, `is ${String(value)}; it must be an integer from ${minimum} to ${maximum}`);
+}
+
+/** Milliseconds; 0 = the queue's. Throws FilaError invalid_argument INVALID_DURATION. */
+export function checkVisibility(duration: Duration | undefined): number {
+  return milliseconds(duration ?? 0, "visibilityTimeout", limits.visibilityTimeoutMs);
+}
+
 /** An invalid_argument error that names the field. */
-export function invalidField(field: string, problem: string): FilaError {
-  return new FilaError("invalid_argument", "INVALID_FIELD", `${field} ${problem}`, { metadata: { field } });
+export function invalidField(field: string, problem: string, cause?: unknown): FilaError {
+  return new FilaError("invalid_argument", "INVALID_FIELD", `${field} ${problem}`, { metadata: { field }, cause });
 }
 
 function checkUnits(field: string, value: number | undefined, maximum: number): void {

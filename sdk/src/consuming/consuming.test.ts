@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import type { FakeBroker } from "../fake/fake-broker.ts";
 import { withBroker } from "../fake/with-broker.ts";
 import { SettlementAction } from "../gen/index.ts";
 import { FilaError, LeaseLost, type Fila, type Lease } from "../index.ts";
 
 const text = (lease: Lease): string => Buffer.from(lease.payload).toString();
+
+const leasedNow = (broker: FakeBroker): number =>
+  broker.queues.get("q")?.filter(({ lease }) => lease !== undefined).length ?? 0;
 
 async function fill(fila: Fila, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, (_, i) => fila.enqueue("q", `m${i}`)));
@@ -191,22 +195,54 @@ test("never more leases ahead than prefetch", () =>
     await leases.return();
   }));
 
-test("leases of a named stream outlive it: their settlements go by the unary Settle", () =>
+test("leases that reconnect: what was read and what waits is taken up again; the iteration goes on", () =>
   withBroker(async (fila, broker) => {
-    await fill(fila, 1);
-    const leases = fila.leases("q", { session: "0123456789abcdef" });
-    const { value: lease } = await leases.next();
-    assert.ok(lease);
+    await fill(fila, 4);
+    const leases = fila.leases("q", { reconnect: true, prefetch: 2 });
+    const first = (await leases.next()).value;
+    assert.ok(first);
+    await broker.until(() => leasedNow(broker) === 3);
     broker.keepLeases = true;
-    const next = leases.next();
     broker.dropConnections();
-    await assert.rejects(next, { code: "unavailable" });
-    assert.equal(lease.signal.aborted, false);
-    await lease.ack();
+    await broker.until(() => broker.sessions.length === 2);
+    assert.ok(broker.sessions[0] !== "" && broker.sessions[0] === broker.sessions[1]);
+    const rest: Lease[] = [];
+    for await (const lease of leases) {
+      rest.push(lease);
+      if (rest.length === 3) break;
+    }
+    assert.equal(first.signal.aborted, false);
+    await Promise.all([first, ...rest].map((lease) => lease.ack()));
+    // One may have been on its way when the connection broke: it went back, not begun, and came again.
+    assert.deepEqual([first, ...rest].map(text).toSorted(), ["m0", "m1", "m2", "m3"]);
+    assert.ok(rest.every(({ attempt }) => attempt === 0));
     assert.equal(broker.queues.get("q")?.length, 0);
   }));
 
-test("what is released comes again as long as credit is left, and is released again", () =>
+test("leases that reconnect: a stream that merely broke has lost them, and an ack without an answer is sent again", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 2);
+    const leases = fila.leases("q", { reconnect: true, prefetch: 2 });
+    const acked = (await leases.next()).value;
+    const lost = (await leases.next()).value;
+    assert.ok(acked && lost);
+    broker.answers = false;
+    const ack = acked.ack();
+    await broker.until(() => broker.settled.length === 1);
+    const signal = Promise.withResolvers<unknown>();
+    lost.signal.addEventListener("abort", () => signal.resolve(lost.signal.reason));
+    broker.answers = true;
+    broker.dropConnections();
+    await ack;
+    assert.ok((await signal.promise) instanceof LeaseLost);
+    const again = (await leases.next()).value;
+    assert.deepEqual([again?.id, again?.attempt], [lost.id, 1]);
+    await again?.ack();
+    await leases.return();
+    assert.equal(broker.queues.get("q")?.length, 0);
+  }));
+
+test("what is released does not come again: credit is taken back first", () =>
   withBroker(async (fila, broker) => {
     await fill(fila, 5);
     for await (const lease of fila.leases("q", { prefetch: 20 })) {

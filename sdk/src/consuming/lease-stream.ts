@@ -1,199 +1,152 @@
-// A subscription to a queue over one StreamLease stream.
-import { FilaError, LeaseLost } from "../errors.ts";
-import type { Connection } from "../transport/connection.ts";
-import type { MessageStream } from "../transport/message-stream.ts";
-import { FieldReader } from "../wire/field-reader.ts";
+// One StreamLease stream on the wire: what it says as events, what it is told as frames. It knows no leases.
+import type { FilaError } from "../errors.ts";
+import type { MessageStream, StreamEvents } from "../transport/message-stream.ts";
+import { FieldReader, timestampMs } from "../wire/field-reader.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
-import { deliveryFromWire } from "./delivery.ts";
-import { Lease, type PendingSettlement, type Settler } from "./lease.ts";
-import { SettlementFrames } from "./settlement-frames.ts";
-import type { StandingLeases } from "./standing-leases.ts";
+import { deliveryFromWire, type Delivery } from "./delivery.ts";
+import type { SettlementFrames } from "./settlement-frames.ts";
 
-/** What a subscription asks for, checked. */
-export interface Subscription {
+/** What a stream asks for, checked. */
+export interface StreamRequest {
   readonly queue: string;
-  /** Leases that may wait here unyielded. */
-  readonly prefetch: number;
   /** "" = none. */
   readonly session: string;
   readonly workerId: string;
   /** 0 = the queue's. */
   readonly visibilityTimeoutMs: number;
-  /** How long `finish` waits for answers, milliseconds. */
-  readonly finishTimeoutMs: number;
 }
+
+/** A lease that the broker counts as this stream's again. */
+export interface AdoptedLease {
+  readonly id: string;
+  readonly token: Uint8Array;
+  readonly expiresAtMs: number;
+}
+
+/** Told in the order of the wire. `closed` comes once and last. */
+export interface LeaseStreamEvents {
+  subscribed(visibilityTimeoutMs: number, adopted: readonly AdoptedLease[]): void;
+  leased(deliveries: readonly Delivery[]): void;
+  lost(id: string, token: Uint8Array, reason: string): void;
+  draining(): void;
+  stopped(): void;
+  /** All of one response has been told. */
+  responded(): void;
+  /** undefined: the server ended it without an error. */
+  closed(error: FilaError | undefined): void;
+}
+
+/** Opens the stream of bytes below. */
+export type OpenStream = (events: StreamEvents) => MessageStream;
 
 /** Requests with settlements under way; while there are so many, further settlements are collected. */
 const maximumFramesUnderWay = 4;
-/** How often `finish` releases what the broker sends it again before it ends the stream all the same. */
-const maximumReleaseRounds = 3;
 
 /**
- * leasing ─finish─▶ finishing ─released, answered─▶ settling ─nothing held─▶ closed; any ─stream ends─▶ closed.
- * leasing: leases are buffered, credit is given back as they are yielded. finishing: no credit is given, what was not
- * yielded and what still arrives is released. settling: the stream lives on for the leases that were yielded.
- * closed: held leases are lost as far as this stream is concerned; settlements go by the unary Settle, which knows.
+ * subscribing ─subscribed─▶ open; either ─the transport closed, cancel─▶ closed. Settlements are held back while
+ * subscribing: those of a stream before it must find their leases taken up. The first request carries credit already.
  */
-export class LeaseStream implements Settler {
-  readonly #options: Subscription;
-  readonly #fallback: Settler;
-  readonly #standing: StandingLeases;
-  readonly #ended: () => void;
-  readonly #stream: MessageStream;
+export class LeaseStream {
+  readonly #request: StreamRequest;
   readonly #settlements: SettlementFrames;
-  #state: "leasing" | "finishing" | "settling" | "closed" = "leasing";
-  #failure: FilaError | undefined;
-  /** Yielded or buffered, neither settled nor lost; by message id. */
-  readonly #held = new Map<string, Lease>();
-  #buffer: Lease[] = [];
-  #waiters: PromiseWithResolvers<Lease | undefined>[] = [];
-  /** Credit that the broker has and has not used. */
-  #outstanding = 0;
-  #creditDue = 0;
+  readonly #events: LeaseStreamEvents;
+  readonly #stream: MessageStream;
+  #state: "subscribing" | "open" | "closed" = "subscribing";
   #first = true;
+  #creditDue: number;
+  #stopDue = false;
+  #endDue = false;
   #writable = true;
   #flushDue = false;
-  #finished: Promise<void> | undefined;
-  #progress: (() => void) | undefined;
-  #arrivedWhileFinishing = 0;
 
-  /** `fallback` settles when the stream is gone; `ended` is told then. `standing` is the client's. */
+  /** `settlements` outlive the stream. */
   constructor(
-    connection: Connection,
-    options: Subscription,
-    fallback: Settler,
-    standing: StandingLeases,
-    ended: () => void,
+    open: OpenStream,
+    request: StreamRequest,
+    credit: number,
+    settlements: SettlementFrames,
+    events: LeaseStreamEvents,
   ) {
-    this.#standing = standing;
-    this.#ended = ended;
-    this.#options = options;
-    this.#fallback = fallback;
-    this.#settlements = new SettlementFrames(() => this.#scheduleFlush());
-    this.#stream = connection.stream("StreamLease", {
+    this.#request = request;
+    this.#settlements = settlements;
+    this.#events = events;
+    this.#creditDue = credit;
+    this.#stream = open({
       message: (bytes) => this.#received(bytes),
       writable: () => {
         this.#writable = true;
         this.#flush();
       },
-      closed: (error) => this.#closed(error),
+      closed: (error) => {
+        this.#state = "closed";
+        events.closed(error);
+      },
     });
-    this.#creditDue = options.prefetch;
     this.#flush();
   }
 
-  /** The next lease; undefined when the subscription was finished. Rejects with FilaError when the stream broke. */
-  next(): Promise<Lease | undefined> {
-    const lease = this.#buffer.shift();
-    if (lease !== undefined) {
-      this.#replenish();
-      return Promise.resolve(lease);
-    }
-    if (this.#finished !== undefined) return this.#finished.then(() => undefined);
-    if (this.#state === "closed")
-      return this.#failure === undefined ? Promise.resolve(undefined) : Promise.reject(this.#failure);
-    const waiter = Promise.withResolvers<Lease | undefined>();
-    this.#waiters.push(waiter);
-    this.#replenish();
-    return waiter.promise;
+  grant(credit: number): void {
+    this.#creditDue += credit;
+    this.schedule();
   }
 
-  settle(settlement: PendingSettlement): Promise<number | undefined> {
-    if (this.#state === "closed") return this.#fallback.settle(settlement);
-    return this.#settlements.settle(settlement);
+  /** Takes all credit back; `stopped` answers. */
+  stop(): void {
+    this.#creditDue = 0;
+    this.#stopDue = true;
+    this.schedule();
   }
 
-  /**
-   * Takes no more leases and releases those not yielded. Resolves when the settlements under way are answered or
-   * `finishTimeoutMs` is over. Leases that were yielded can still be settled. Never rejects.
-   */
-  finish(): Promise<void> {
-    return (this.#finished ??= this.#finish());
-  }
-
-  async #finish(): Promise<void> {
-    if (this.#state === "leasing") {
-      this.#state = "finishing";
-      const timer = setTimeout(() => this.#settleOnly(), this.#options.finishTimeoutMs);
-      for (const lease of this.#buffer.splice(0)) this.#release(lease);
-      await this.#untilAnswered();
-      clearTimeout(timer);
-      this.#settleOnly();
-    }
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(undefined);
-  }
-
-  /** While credit is left the broker may lease the released messages to us again; each time uses credit up. */
-  async #untilAnswered(): Promise<void> {
-    for (let round = 0; round < maximumReleaseRounds; round++) {
-      while (this.#state === "finishing" && this.#settlements.pending) {
-        await new Promise<void>((resolve) => (this.#progress = resolve));
-      }
-      const arrived = this.#arrivedWhileFinishing;
-      // What the broker sent right behind its answers is read in this turn of the loop.
-      await new Promise((resolve) => setImmediate(resolve));
-      if (this.#state !== "finishing" || (this.#arrivedWhileFinishing === arrived && !this.#settlements.pending))
-        return;
-    }
-  }
-
-  #settleOnly(): void {
-    if (this.#state !== "finishing") return;
-    this.#state = "settling";
-    this.#signalProgress();
+  /** Ends the stream when all that is due has been sent. */
+  end(): void {
+    this.#endDue = true;
     this.#flush();
-    this.#endWhenNothingHeld();
   }
 
-  #endWhenNothingHeld(): void {
-    if (this.#state === "settling" && this.#held.size === 0 && this.#settlements.collected === 0) this.#stream.end();
+  /** Drops the stream; `closed` comes at once. */
+  cancel(): void {
+    this.#stream.cancel();
   }
 
-  #release(lease: Lease): void {
-    // Released or not, the broker gives the message to somebody else: there is nobody to tell.
-    lease.release().catch(() => undefined);
-  }
-
-  #replenish(): void {
-    if (this.#state !== "leasing") return;
-    const { prefetch } = this.#options;
-    const missing = prefetch - this.#buffer.length - this.#outstanding - this.#creditDue;
-    // In halves, so that a busy consumer does not send one request per message.
-    if (missing * 2 < prefetch && this.#buffer.length + this.#outstanding + this.#creditDue > 0) return;
-    if (missing <= 0) return;
-    this.#creditDue += missing;
-    this.#scheduleFlush();
-  }
-
-  #scheduleFlush(): void {
+  /** Sends what is due: alone, at once; under load, once per turn of the loop. */
+  schedule(): void {
     if (this.#flushDue) return;
     this.#flushDue = true;
     const flush = (): void => {
       this.#flushDue = false;
       this.#flush();
     };
-    // As for enqueues: alone, at once; under load, once per turn of the loop.
     if (this.#settlements.framesUnderWay === 0) queueMicrotask(flush);
     else setImmediate(flush);
   }
 
+  get #maySettle(): boolean {
+    return (
+      this.#state === "open" &&
+      this.#settlements.collected > 0 &&
+      this.#settlements.framesUnderWay < maximumFramesUnderWay
+    );
+  }
+
   #flush(): void {
     while (this.#writable && this.#state !== "closed") {
-      const settle = this.#settlements.collected > 0 && this.#settlements.framesUnderWay < maximumFramesUnderWay;
-      if (!settle && this.#creditDue === 0) return;
+      const settle = this.#maySettle;
+      if (!settle && this.#creditDue === 0 && !this.#stopDue && !this.#first) break;
       const writer = new FrameWriter(settle ? 64 + 72 * Math.min(1000, this.#settlements.collected) : 64);
       if (this.#first) this.#writeSubscription(writer);
       if (this.#creditDue > 0) writer.varintField(16, this.#creditDue);
-      this.#outstanding += this.#creditDue;
       this.#creditDue = 0;
       if (settle) this.#settlements.write(writer);
+      if (this.#stopDue) writer.varintField(40, 1);
+      this.#stopDue = false;
       this.#writable = this.#stream.send(writer.finish());
     }
+    if (this.#endDue && this.#settlements.collected === 0) this.#stream.end();
   }
 
   #writeSubscription(writer: FrameWriter): void {
     this.#first = false;
-    const { queue, session, workerId, visibilityTimeoutMs } = this.#options;
+    const { queue, session, workerId, visibilityTimeoutMs } = this.#request;
     const subscription = new FrameWriter(512);
     subscription.textField(10, queue);
     if (session !== "") subscription.textField(18, session);
@@ -204,103 +157,69 @@ export class LeaseStream implements Settler {
 
   #received(bytes: Uint8Array): void {
     const response = new FieldReader(bytes);
+    const deliveries: Delivery[] = [];
     while (response.next()) {
-      if (response.field === 1) this.#subscribed(response.message());
-      else if (response.field === 2) this.#delivered(response.message());
-      else if (response.field === 3) this.#settlements.answered(response.message());
-      else if (response.field === 4) this.#leaseLost(response.message());
-    }
-    if (this.#settlements.collected > 0) this.#scheduleFlush();
-    if (!this.#settlements.pending) this.#signalProgress();
-  }
-
-  /** Leases of this name from before a restart of the broker: those that the program does not hold go back, not begun. */
-  #subscribed(reader: FieldReader): void {
-    const { queue } = this.#options;
-    while (reader.next()) {
-      if (reader.field !== 2) continue;
-      const adopted = reader.message();
-      let id = "";
-      let token = new Uint8Array(0);
-      while (adopted.next()) {
-        if (adopted.field === 1) id = adopted.text();
-        else if (adopted.field === 2) token = adopted.bytes().slice();
+      switch (response.field) {
+        case 1:
+          this.#subscribed(response.message());
+          break;
+        case 2:
+          deliveries.push(deliveryFromWire(response.message()));
+          break;
+        case 3:
+          this.#settlements.answered(response.message());
+          break;
+        case 4:
+          this.#lost(response.message());
+          break;
+        case 5:
+          if (response.value !== 0) this.#events.draining();
+          break;
+        case 6:
+          // Behind the last messages, which may be in this very response.
+          if (deliveries.length > 0) this.#events.leased(deliveries.splice(0));
+          if (response.value !== 0) this.#events.stopped();
+          break;
       }
-      if (this.#standing.has(token)) continue;
-      // Refused or not, there is nobody to tell.
-      this.settle({ queue, id, token, action: "release", error: "", extendMs: 0 }).catch(() => undefined);
     }
+    if (deliveries.length > 0) this.#events.leased(deliveries);
+    if (this.#settlements.collected > 0) this.schedule();
+    this.#events.responded();
   }
 
-  #delivered(reader: FieldReader): void {
-    this.#outstanding = Math.max(0, this.#outstanding - 1);
-    const delivery = deliveryFromWire(reader);
-    const lease = new Lease(this.#options.queue, delivery, this, (ended) => this.#letGo(ended));
-    this.#held.set(lease.id, lease);
-    if (this.#state !== "leasing") {
-      this.#arrivedWhileFinishing++;
-      this.#release(lease);
-      return;
+  #subscribed(reader: FieldReader): void {
+    let visibilityTimeoutMs = 0;
+    const adopted: AdoptedLease[] = [];
+    while (reader.next()) {
+      if (reader.field === 1) visibilityTimeoutMs = reader.value;
+      else if (reader.field === 2) adopted.push(readAdopted(reader.message()));
     }
-    const waiter = this.#waiters.shift();
-    if (waiter === undefined) {
-      this.#buffer.push(lease);
-    } else {
-      waiter.resolve(lease);
-      this.#replenish();
-    }
+    this.#state = "open";
+    this.#events.subscribed(visibilityTimeoutMs, adopted);
   }
 
-  #letGo(lease: Lease): void {
-    if (this.#state === "closed") this.#standing.delete(lease.token);
-    // The broker may have given the same message to us again.
-    if (this.#held.get(lease.id) === lease) this.#held.delete(lease.id);
-    this.#endWhenNothingHeld();
-  }
-
-  #leaseLost(reader: FieldReader): void {
+  #lost(reader: FieldReader): void {
     let id = "";
-    let token: Uint8Array | undefined;
+    let token = new Uint8Array(0);
     let reason = "";
     while (reader.next()) {
       if (reader.field === 1) id = reader.text();
-      else if (reader.field === 2) token = reader.bytes();
+      else if (reader.field === 2) token = reader.bytes() as Uint8Array<ArrayBuffer>;
       else if (reader.field === 3) reason = reader.text();
     }
-    const lease = this.#held.get(id);
-    if (lease === undefined || token === undefined || Buffer.compare(lease.token, token) !== 0) return;
-    const place = this.#buffer.indexOf(lease);
-    if (place >= 0) this.#buffer.splice(place, 1);
-    lease.lose(new LeaseLost(`the lease of message ${id} was lost`, { metadata: { reason } }));
-    this.#replenish();
+    this.#events.lost(id, token, reason);
   }
+}
 
-  #signalProgress(): void {
-    const progress = this.#progress;
-    this.#progress = undefined;
-    progress?.();
+function readAdopted(reader: FieldReader): AdoptedLease {
+  let id = "";
+  let token: Uint8Array = new Uint8Array(0);
+  let expiresAtMs = 0;
+  while (reader.next()) {
+    if (reader.field === 1) id = reader.text();
+    // A copy: the view would keep the whole frame.
+    else if (reader.field === 2) token = reader.bytes().slice();
+    else if (reader.field === 3) expiresAtMs = timestampMs(reader.message());
   }
-
-  #closed(error: FilaError | undefined): void {
-    const wasLeasing = this.#state === "leasing";
-    this.#state = "closed";
-    const ended = new FilaError("unavailable", "CONNECTION_LOST", "the server ended the stream of leases");
-    if (wasLeasing) this.#failure = error ?? ended;
-    const buffered = new Set(this.#buffer);
-    this.#buffer = [];
-    this.#settlements.fail(error ?? ended);
-    const cause = error ?? ended;
-    // A named stream may be taken up by the next one of that name; until then nobody knows, and a settlement will tell.
-    const standing = this.#options.session !== "" && cause.code === "unavailable";
-    for (const lease of [...this.#held.values()]) {
-      if (standing && !buffered.has(lease)) this.#standing.add(lease.token);
-      if (!standing)
-        lease.lose(new LeaseLost(`the stream that held message ${lease.id} ended: ${cause.message}`, { cause }));
-    }
-    this.#held.clear();
-    this.#signalProgress();
-    // While finishing, the waiters are told by `finish`.
-    if (wasLeasing) for (const waiter of this.#waiters.splice(0)) waiter.reject(cause);
-    this.#ended();
-  }
+  return { id, token, expiresAtMs };
 }

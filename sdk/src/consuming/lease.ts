@@ -1,37 +1,16 @@
-// A message that this worker holds, and the ways to let go of it.
+// A message that this program holds, and the ways to let go of it.
+import { decodePayload, textOf, type Codec } from "../codec.ts";
 import { milliseconds, type Duration } from "../duration.ts";
-import { FilaError, LeaseLost } from "../errors.ts";
+import { FilaError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { Delivery, DeliveryDetails } from "./delivery.ts";
+import type { DeliveryDetails } from "./delivery.ts";
+import type { HeldLease } from "./held-lease.ts";
+import type { SettlementAction } from "./settlement.ts";
 
-/** What a settlement does. */
-export type SettlementAction = "ack" | "nack" | "extend" | "release";
+type Ending = Exclude<SettlementAction, "extend">;
 
-/** A settlement on its way. */
-export interface PendingSettlement {
-  readonly queue: string;
-  readonly id: string;
-  readonly token: Uint8Array;
-  readonly action: SettlementAction;
-  /** nack: why. "" otherwise. */
-  readonly error: string;
-  /** extend: 0 = the lease's own duration. */
-  readonly extendMs: number;
-}
-
-/** Carries settlements to the broker. Resolves with the new end of an extended lease, milliseconds since 1970. */
-export interface Settler {
-  settle(settlement: PendingSettlement): Promise<number | undefined>;
-}
-
-/** The reason of a nack is cut to so many characters: people read it, the payload holds the data. */
-const maximumErrorLength = 1000;
-
-/**
- * held ─ack, nack, release─▶ settling ─OK─▶ settled; settling ─error that may pass─▶ held again;
- * held or settling ─"lease lost", LEASE_LOST, died stream─▶ lost. `extend` leaves a lease held.
- */
-export class Lease {
+/** A leased message. `payload` is its bytes; `decode()` is what the codec of the queue makes of them. */
+export class Lease<T = Uint8Array> {
   /** UUIDv7 of the message. */
   readonly id: string;
   /** The queue that it came from. */
@@ -40,25 +19,25 @@ export class Lease {
   readonly payload: Uint8Array;
   /** 8 bytes that prove the lease. */
   readonly token: Uint8Array;
-  readonly #delivery: Delivery;
-  readonly #settler: Settler;
-  readonly #ended: ((lease: Lease) => void) | undefined;
+  readonly #held: HeldLease;
+  readonly #codec: Codec<T>;
   #details: DeliveryDetails | undefined;
-  #expiresAtMs: number;
-  #settlement: { readonly action: SettlementAction; readonly done: Promise<void> } | undefined;
+  #ending: { readonly action: Ending; readonly done: Promise<void> } | undefined;
   #abort: AbortController | undefined;
-  #lost: LeaseLost | undefined;
 
-  /** Made by the SDK. `ended` is told once when the lease is settled or lost. */
-  constructor(queue: string, delivery: Delivery, settler: Settler, ended?: (lease: Lease) => void) {
-    this.id = delivery.id;
-    this.queue = queue;
-    this.payload = delivery.payload;
-    this.token = delivery.token;
-    this.#delivery = delivery;
-    this.#settler = settler;
-    this.#ended = ended;
-    this.#expiresAtMs = delivery.expiresAtMs;
+  /** Made by the SDK. */
+  constructor(held: HeldLease, codec: Codec<T>) {
+    this.id = held.delivery.id;
+    this.queue = held.queue;
+    this.payload = held.delivery.payload;
+    this.token = held.delivery.token;
+    this.#held = held;
+    this.#codec = codec;
+  }
+
+  /** The payload as the queue's codec reads it; the bytes when the queue was only named. Throws FilaError invalid_argument INVALID_PAYLOAD. */
+  decode(): T {
+    return decodePayload(this.#codec, this.id, this.payload);
   }
 
   /** The producer's headers, unchanged. */
@@ -97,14 +76,16 @@ export class Lease {
 
   /** When the lease ends unless it is extended or settled. The broker's clock. */
   get expiresAt(): Date {
-    return new Date(this.#expiresAtMs);
+    return new Date(this.#held.expiresAtMs);
   }
 
   /** Aborts with a LeaseLost when the lease is lost before it was settled. */
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#lost !== undefined) this.#abort.abort(this.#lost);
+      const abort = new AbortController();
+      this.#abort = abort;
+      if (this.#held.loss === undefined) this.#held.onLost = (why) => abort.abort(why);
+      else abort.abort(this.#held.loss);
     }
     return this.#abort.signal;
   }
@@ -114,18 +95,17 @@ export class Lease {
    * Rejects with LeaseLost, or FilaError unavailable (whether it is done is then unknown; ack again), not_found.
    */
   ack(): Promise<void> {
-    return this.#settle("ack", "");
+    return this.#end("ack", "");
   }
 
-  /** The attempt failed; the message is delivered again. `error` is for people. Rejects as `ack` does. */
+  /** The attempt failed; the message is delivered again. `error` is for people, its first 1,000 characters. Rejects as `ack` does. */
   nack(error: unknown = ""): Promise<void> {
-    const text = error instanceof Error ? error.message : String(error);
-    return this.#settle("nack", text.slice(0, maximumErrorLength));
+    return this.#end("nack", textOf(error));
   }
 
   /** Not begun: the message goes back to its place without an attempt. Rejects as `ack` does. */
   release(): Promise<void> {
-    return this.#settle("release", "");
+    return this.#end("release", "");
   }
 
   /**
@@ -134,55 +114,32 @@ export class Lease {
    */
   async extend(duration: Duration = 0): Promise<Date> {
     const extendMs = milliseconds(duration, "duration", limits.visibilityTimeoutMs);
-    this.#assertHeld("extend");
-    const end = await this.#send("extend", "", extendMs);
-    if (end !== undefined) this.#expiresAtMs = end;
+    if (this.#ending !== undefined) throw this.#alreadySettled("extend", this.#ending.action);
+    await new Promise((settled, refused) => this.#held.extend(extendMs, { settled, refused }));
     return this.expiresAt;
   }
 
-  /** Made by the SDK: the broker, or the end of the stream, took the lease away. */
-  lose(why: LeaseLost): void {
-    if (this.#lost !== undefined) return;
-    this.#lost = why;
-    this.#abort?.abort(why);
-    this.#ended?.(this);
-  }
-
   #read(): DeliveryDetails {
-    return (this.#details ??= this.#delivery.details());
+    return (this.#details ??= this.#held.delivery.details());
   }
 
-  #settle(action: SettlementAction, error: string): Promise<void> {
-    if (this.#settlement?.action === action) return this.#settlement.done;
-    try {
-      this.#assertHeld(action);
-    } catch (refused) {
-      return Promise.reject(FilaError.from(refused));
+  #end(action: Ending, error: string): Promise<void> {
+    if (this.#ending !== undefined) {
+      if (this.#ending.action === action) return this.#ending.done;
+      return Promise.reject(this.#alreadySettled(action, this.#ending.action));
     }
-    const done = this.#send(action, error, 0).then(
-      () => this.#ended?.(this),
-      (failure: unknown) => {
-        this.#settlement = undefined;
-        throw failure;
-      },
-    );
-    this.#settlement = { action, done };
+    const done = new Promise<void>((settled, refuse) => {
+      const refused = (failure: FilaError): void => {
+        this.#ending = undefined;
+        refuse(failure);
+      };
+      this.#held.end(action, error, { settled: () => settled(), refused });
+    });
+    this.#ending = { action, done };
     return done;
   }
 
-  #assertHeld(action: SettlementAction): void {
-    if (this.#settlement === undefined) return;
-    const before = this.#settlement.action;
-    throw new FilaError("failed_precondition", "ALREADY_SETTLED", `${action} after ${before} of message ${this.id}`);
-  }
-
-  async #send(action: SettlementAction, error: string, extendMs: number): Promise<number | undefined> {
-    try {
-      return await this.#settler.settle({ queue: this.queue, id: this.id, token: this.token, action, error, extendMs });
-    } catch (failure) {
-      const known = FilaError.from(failure);
-      if (known instanceof LeaseLost) this.lose(known);
-      throw known;
-    }
+  #alreadySettled(action: SettlementAction, before: Ending): FilaError {
+    return new FilaError("failed_precondition", "ALREADY_SETTLED", `${action} after ${before} of message ${this.id}`);
   }
 }

@@ -1,25 +1,12 @@
 // Settlements by the unary Settle: those of one queue that are made together share a call.
 import { createClient, type Client } from "@connectrpc/connect";
 import { FilaError, errorFromItem } from "../errors.ts";
-import { FilaService, SettlementAction as WireAction, type SettleResult } from "../gen/index.ts";
+import { FilaService, type SettleResult } from "../gen/index.ts";
 import type { Connection } from "../transport/connection.ts";
-import type { PendingSettlement, SettlementAction, Settler } from "./lease.ts";
+import { retrying } from "../transport/retry.ts";
+import { wireAction, type Settlement, type Settler } from "./settlement.ts";
 
 const maximumPerCall = 1000;
-
-/** The actions as the wire numbers them. */
-export const wireAction: Readonly<Record<SettlementAction, WireAction>> = {
-  ack: WireAction.ACK,
-  nack: WireAction.NACK,
-  extend: WireAction.EXTEND,
-  release: WireAction.RELEASE,
-};
-
-interface Waiting {
-  readonly settlement: PendingSettlement;
-  readonly resolve: (expiresAtMs: number | undefined) => void;
-  readonly reject: (error: FilaError) => void;
-}
 
 /** Settles leases that no stream holds. Calls in the same tick share a request per queue. */
 export class UnarySettler implements Settler {
@@ -27,7 +14,7 @@ export class UnarySettler implements Settler {
   readonly #client: Client<typeof FilaService>;
   readonly #timeoutMs: number;
   /** By queue. */
-  #waiting = new Map<string, Waiting[]>();
+  #waiting = new Map<string, Settlement[]>();
 
   /** `timeoutMs` bounds each call. */
   constructor(connection: Connection, timeoutMs: number) {
@@ -36,13 +23,11 @@ export class UnarySettler implements Settler {
     this.#timeoutMs = timeoutMs;
   }
 
-  settle(settlement: PendingSettlement): Promise<number | undefined> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) queueMicrotask(() => this.#flush());
-      const together = this.#waiting.get(settlement.queue) ?? [];
-      this.#waiting.set(settlement.queue, together);
-      together.push({ settlement, resolve, reject });
-    });
+  settle(settlement: Settlement): void {
+    if (this.#waiting.size === 0) queueMicrotask(() => this.#flush());
+    const together = this.#waiting.get(settlement.queue) ?? [];
+    this.#waiting.set(settlement.queue, together);
+    together.push(settlement);
   }
 
   #flush(): void {
@@ -55,40 +40,36 @@ export class UnarySettler implements Settler {
     }
   }
 
-  /** Never rejects. */
-  async #call(queue: string, batch: readonly Waiting[]): Promise<void> {
+  /** Sent again when it is not known what became of it: a settlement that was done is answered OK once more. Never rejects. */
+  async #call(queue: string, batch: readonly Settlement[]): Promise<void> {
+    const settlements = batch.map(({ id, token, action, error, extendMs }) => ({
+      messageId: id,
+      leaseToken: token,
+      action: wireAction[action],
+      error,
+      extendMs: BigInt(extendMs),
+    }));
     try {
-      this.#connection.assertOpen();
-      const { results } = await this.#client.settle(
-        {
-          queue,
-          settlements: batch.map(({ settlement }) => ({
-            messageId: settlement.id,
-            leaseToken: settlement.token,
-            action: wireAction[settlement.action],
-            error: settlement.error,
-            extendMs: BigInt(settlement.extendMs),
-          })),
-        },
-        { timeoutMs: this.#timeoutMs },
+      const { results } = await retrying(this.#connection, this.#timeoutMs, (timeoutMs) =>
+        this.#client.settle({ queue, settlements }, { timeoutMs }),
       );
-      batch.forEach((waiting, i) => answer(waiting, results[i]));
+      batch.forEach((settlement, i) => answer(settlement, results[i]));
     } catch (error) {
-      const failure = this.#connection.explain(error);
-      for (const { reject } of batch) reject(failure);
+      const failure = FilaError.from(error);
+      for (const { sink } of batch) sink.refused(failure);
     }
   }
 }
 
-function answer(waiting: Waiting, result: SettleResult | undefined): void {
+function answer({ sink }: Settlement, result: SettleResult | undefined): void {
   if (result === undefined) {
-    waiting.reject(
+    sink.refused(
       new FilaError("internal", "PROTOCOL_ERROR", "the answer has fewer results than settlements were sent"),
     );
   } else if (result.error !== undefined) {
-    waiting.reject(errorFromItem(result.error.code, result.error.reason, result.error.message));
+    sink.refused(errorFromItem(result.error.code, result.error.reason, result.error.message));
   } else {
     const end = result.leaseExpiresAt;
-    waiting.resolve(end === undefined ? undefined : Number(end.seconds) * 1000 + end.nanos / 1e6);
+    sink.settled(end === undefined ? undefined : Number(end.seconds) * 1000 + end.nanos / 1e6);
   }
 }

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import {
+  type AdoptedLeaseSchema,
   ErrorInfoSchema,
   FilaAdmin,
   FilaService,
@@ -30,7 +31,14 @@ interface Stored {
   readonly id: string;
   readonly request: EnqueueRequest;
   attempts: number;
-  lease: { readonly token: Uint8Array; readonly stream: LeaseSession | undefined } | undefined;
+  lease: Grant | undefined;
+}
+
+interface Grant {
+  readonly token: Uint8Array;
+  /** undefined: of a unary call, or of a stream that ended over a restart. */
+  stream: LeaseSession | undefined;
+  readonly session: string;
 }
 
 export class FakeBroker {
@@ -38,16 +46,32 @@ export class FakeBroker {
   readonly queues = new Map<string, Stored[]>();
   /** Frames that came over StreamEnqueue: number of messages each. */
   readonly frames: number[] = [];
-  readonly settled: { readonly action: SettlementAction; readonly id: string; readonly error: string }[] = [];
+  readonly settled: {
+    readonly action: SettlementAction;
+    readonly id: string;
+    readonly error: string;
+    readonly extendMs: number;
+    readonly ok: boolean;
+  }[] = [];
+  /** Reason of an error that settlements get instead of being done. */
+  settlementError: { readonly code: Code; readonly reason: string } | undefined;
+  /** Asked before each settlement over a stream; false: no answer ever comes. Whether it was done by then: `doneUnanswered`. */
+  answers = true;
+  doneUnanswered = true;
+  /** Every session name that subscribed, in order. */
+  readonly sessions: string[] = [];
   /** Held back until it resolves: each answer to a frame of StreamEnqueue. */
   gate: Promise<unknown> = Promise.resolve();
   health: HealthCheckResponse_ServingStatus = HealthCheckResponse_ServingStatus.SERVING;
   streamsOpened = 0;
   leaseStreamsEnded = 0;
-  /** Leases of streams that end stay, as over a restart of the broker. */
+  /** Leases of streams that end stay, as over a restart of the broker, and are taken up again by their session. */
   keepLeases = false;
+  /** What acks answered OK did, so that a second one is OK too. */
+  readonly #acked = new Set<string>();
+  readonly #streams = new Set<LeaseSession>();
   readonly #server = http2.createServer();
-  readonly #sessions = new Set<http2.ServerHttp2Session>();
+  readonly #connections = new Set<http2.ServerHttp2Session>();
   readonly #waiters = new Set<() => void>();
 
   /** Listens on a free port, or on the one given. */
@@ -55,8 +79,8 @@ export class FakeBroker {
     const handler = connectNodeAdapter({ routes: (router) => this.#routes(router), acceptCompression: [] });
     this.#server.on("request", handler);
     this.#server.on("session", (session) => {
-      this.#sessions.add(session);
-      session.on("close", () => this.#sessions.delete(session));
+      this.#connections.add(session);
+      session.on("close", () => this.#connections.delete(session));
       session.on("error", () => undefined);
     });
     this.#server.listen(port, "127.0.0.1");
@@ -66,7 +90,17 @@ export class FakeBroker {
 
   /** Drops every connection, as a killed process does. */
   dropConnections(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#connections) session.destroy();
+  }
+
+  /** Tells every stream of leases that the broker is about to stop, and leases no more. */
+  drain(): void {
+    for (const stream of this.#streams) stream.drain();
+  }
+
+  /** Ends every stream of leases. */
+  endStreams(error: ConnectError): void {
+    for (const stream of this.#streams) stream.end(error);
   }
 
   async stop(): Promise<void> {
@@ -122,17 +156,28 @@ export class FakeBroker {
     for (const stored of this.#queue(queue)) {
       if (leased.length >= maximum) break;
       if (stored.lease !== undefined) continue;
-      stored.lease = { token: randomBytes(8), stream };
+      stored.lease = { token: randomBytes(8), stream, session: stream?.session ?? "" };
       leased.push(toLeased(stored, queue));
     }
+    if (leased.length > 0) this.changed();
     return leased;
   }
 
   settle(settlement: Settlement, queue: string): MessageInitShape<typeof SettleResultSchema> {
+    const result = this.#settle(settlement, queue);
+    const { action, messageId: id, error, extendMs } = settlement;
+    this.settled.push({ action, id, error, extendMs: Number(extendMs), ok: result.error === undefined });
+    this.changed();
+    return result;
+  }
+
+  #settle(settlement: Settlement, queue: string): MessageInitShape<typeof SettleResultSchema> {
+    if (this.settlementError !== undefined) return { error: { ...this.settlementError, message: "not now" } };
     const stored = this.#queue(queue);
     const place = stored.findIndex((one) => one.id === settlement.messageId);
     const message = stored[place];
-    this.settled.push({ action: settlement.action, id: settlement.messageId, error: settlement.error });
+    const key = `${settlement.messageId} ${Buffer.from(settlement.leaseToken).toString("hex")}`;
+    if (settlement.action === SettlementAction.ACK && this.#acked.has(key)) return {};
     if (message?.lease === undefined || Buffer.compare(message.lease.token, settlement.leaseToken) !== 0) {
       return { error: { code: Code.FailedPrecondition, reason: "LEASE_LOST", message: "the lease was lost" } };
     }
@@ -140,17 +185,36 @@ export class FakeBroker {
       return { leaseExpiresAt: timestampFromMs(1_000_000 + Number(settlement.extendMs)) };
     }
     message.lease = undefined;
-    if (settlement.action === SettlementAction.ACK) stored.splice(place, 1);
+    if (settlement.action === SettlementAction.ACK) {
+      stored.splice(place, 1);
+      this.#acked.add(key);
+    }
     if (settlement.action === SettlementAction.NACK) message.attempts++;
-    this.changed();
     return {};
+  }
+
+  /** A stream of this name takes up what an earlier one held over a restart. */
+  adopt(queue: string, stream: LeaseSession): MessageInitShape<typeof AdoptedLeaseSchema>[] {
+    this.#streams.add(stream);
+    this.sessions.push(stream.session);
+    if (stream.session === "") return [];
+    return this.#queue(queue).flatMap(({ id, lease }) => {
+      if (lease?.session !== stream.session || lease.stream !== undefined) return [];
+      lease.stream = stream;
+      return [{ messageId: id, leaseToken: lease.token, leaseExpiresAt: timestampFromMs(2_000_000) }];
+    });
   }
 
   /** The stream is gone: what it held is delivered to others. */
   abandon(stream: LeaseSession): void {
     this.leaseStreamsEnded++;
+    this.#streams.delete(stream);
     for (const stored of this.#all()) {
-      if (stored.lease?.stream !== stream || this.keepLeases) continue;
+      if (stored.lease?.stream !== stream) continue;
+      if (this.keepLeases) {
+        stored.lease.stream = undefined;
+        continue;
+      }
       stored.lease = undefined;
       stored.attempts++;
     }
@@ -233,8 +297,11 @@ export class FakeBroker {
 /** One StreamLease stream. */
 export class LeaseSession {
   readonly #broker: FakeBroker;
+  session = "";
   #queue = "";
   #credit = 0;
+  #stopping = false;
+  #draining = false;
   #out: MessageInitShape<typeof StreamLeaseResponseSchema>[] = [];
   #over = false;
   #failure: { readonly thrown: unknown } | undefined;
@@ -253,15 +320,18 @@ export class LeaseSession {
     signal: AbortSignal,
   ): AsyncGenerator<MessageInitShape<typeof StreamLeaseResponseSchema>> {
     void this.#read(requests);
-    signal.addEventListener("abort", () => this.#end(signal.reason));
+    signal.addEventListener("abort", () => this.end(signal.reason));
     try {
       for (;;) {
         if (this.#failure !== undefined) throw this.#failure.thrown;
-        const messages = this.#queue === "" ? [] : this.#broker.lease(this.#queue, this.#credit, this);
+        const mayLease = this.#queue !== "" && !this.#draining;
+        const messages = mayLease ? this.#broker.lease(this.#queue, this.#credit, this) : [];
         this.#credit -= messages.length;
         const out = this.#out.splice(0);
         // As the real broker: what a turn leases goes out with the answers of that turn.
         if (messages.length > 0) out.push({ ...out.pop(), messages });
+        if (this.#stopping) out.push({ ...out.pop(), stopped: true });
+        this.#stopping = false;
         yield* out;
         if (out.length > 0) continue;
         if (this.#over) return;
@@ -276,27 +346,41 @@ export class LeaseSession {
     try {
       for await (const request of requests) this.#take(request);
       this.#credit = 0;
-      this.#end(undefined);
+      this.end(undefined);
     } catch (error) {
-      this.#end(error);
+      this.end(error);
     }
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.push({ draining: true });
   }
 
   #take(request: StreamLeaseRequest): void {
     if (request.subscribe !== undefined) {
-      this.#broker.lease(request.subscribe.queue, 0);
-      this.#queue = request.subscribe.queue;
-      this.push({ subscribed: { visibilityTimeoutMs: 30_000n } });
+      const { queue, session } = request.subscribe;
+      this.session = session;
+      this.push({ subscribed: { visibilityTimeoutMs: 30_000n, adopted: this.#broker.adopt(queue, this) } });
+      this.#broker.lease(queue, 0);
+      this.#queue = queue;
     }
     this.#credit += request.credit;
-    if (request.settlements.length > 0) {
-      const results = request.settlements.map((one) => this.#broker.settle(one, this.#queue));
-      this.push({ settled: [toResults(request.settlementFrame, results)] });
+    if (request.settlements.length > 0) this.#settle(request);
+    if (request.stop) {
+      this.#credit = 0;
+      this.#stopping = true;
     }
     this.#broker.changed();
   }
 
-  #end(failure: unknown): void {
+  #settle({ settlementFrame, settlements }: StreamLeaseRequest): void {
+    if (!this.#broker.answers && !this.#broker.doneUnanswered) return;
+    const results = settlements.map((one) => this.#broker.settle(one, this.#queue));
+    if (this.#broker.answers) this.push({ settled: [toResults(settlementFrame, results)] });
+  }
+
+  end(failure: unknown): void {
     this.#over = true;
     if (failure !== undefined) this.#failure ??= { thrown: failure };
     this.#broker.changed();

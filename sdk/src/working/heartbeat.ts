@@ -1,0 +1,133 @@
+// Keeps the leases of a worker from ending while it has them.
+import type { Clock } from "../clock.ts";
+import type { HeldLease } from "../consuming/held-lease.ts";
+import type { SettlementSink } from "../consuming/settlement.ts";
+import type { FilaError } from "../errors.ts";
+
+/** An extension is asked for when this part of the lease is over. */
+const part = 1 / 3;
+/** What is due within this part of a lease goes along. */
+const slack = 1 / 12;
+/** The shortest extension that the broker grants, milliseconds. */
+const shortestMs = 1_000;
+
+/**
+ * One timer for all leases, armed for the one that is due first and not at all while there are none. Leases come to be
+ * due a third of their base after they were granted, extended or taken up again; all that are due are extended together.
+ * The base is the visibility timeout, until a handler extends for another duration. An extension that fails for anything
+ * but a lost lease is tried again with the next beat. Never: an extension behind the settlement of its lease.
+ */
+export class Heartbeat {
+  readonly #leases: () => Iterable<HeldLease>;
+  readonly #clock: Clock;
+  readonly #on: boolean;
+  /** Milliseconds from its arrival for which a lease is extended at most. */
+  readonly #maximumMs: number;
+  #visibilityMs = 0;
+  #paused = true;
+  #dueAt = Infinity;
+  #cancel: (() => void) | undefined;
+
+  /** `leases` gives those that the worker has. `maximumMs` 0: none is extended unless its handler asks. */
+  constructor(leases: () => Iterable<HeldLease>, clock: Clock, maximumMs: number) {
+    this.#leases = leases;
+    this.#clock = clock;
+    this.#on = maximumMs > 0;
+    this.#maximumMs = maximumMs;
+  }
+
+  /** These arrived just now. */
+  watch(leases: readonly HeldLease[]): void {
+    if (!this.#on) return;
+    const now = this.#clock.now();
+    for (const lease of leases) {
+      lease.renewAt = now + this.#visibilityMs * part;
+      lease.renewUntil = now + this.#maximumMs;
+    }
+    this.#arm(now + this.#visibilityMs * part, now);
+  }
+
+  /** A stream stands. Leases taken up again last as long as they were granted for, whatever they were extended to. */
+  resume(visibilityMs: number): void {
+    this.#visibilityMs = visibilityMs;
+    this.#paused = false;
+    const now = this.#clock.now();
+    for (const lease of this.#leases()) {
+      lease.renewing = false;
+      lease.renewAt = lease.baseMs === 0 ? now + visibilityMs * part : now;
+      this.#arm(lease.renewAt, now);
+    }
+  }
+
+  /** No stream stands: an extension could not be sent, and would mean nothing when it can. */
+  pause(): void {
+    this.#paused = true;
+    this.#disarm();
+  }
+
+  /** A handler's own extension, which sets the base; 0 = the visibility timeout. */
+  extend(lease: HeldLease, extendMs: number, told: SettlementSink): void {
+    const before = lease.baseMs;
+    this.#setBase(lease, extendMs);
+    lease.extend(extendMs, {
+      settled: (end) => told.settled(end),
+      refused: (error: FilaError) => {
+        if (lease.baseMs === extendMs) this.#setBase(lease, before);
+        told.refused(error);
+      },
+    });
+  }
+
+  stop(): void {
+    this.pause();
+  }
+
+  #setBase(lease: HeldLease, baseMs: number): void {
+    const now = this.#clock.now();
+    lease.baseMs = baseMs;
+    lease.renewAt = now + this.#base(lease) * part;
+    if (this.#on) this.#arm(lease.renewAt, now);
+  }
+
+  #base(lease: HeldLease): number {
+    return lease.baseMs === 0 ? this.#visibilityMs : lease.baseMs;
+  }
+
+  #arm(at: number, now: number): void {
+    if (this.#paused || at >= this.#dueAt) return;
+    this.#disarm();
+    this.#dueAt = at;
+    this.#cancel = this.#clock.after(Math.max(0, at - now), () => this.#beat());
+  }
+
+  #disarm(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#dueAt = Infinity;
+  }
+
+  #beat(): void {
+    this.#disarm();
+    const now = this.#clock.now();
+    let next = Infinity;
+    for (const lease of this.#leases()) {
+      if (lease.state !== "held" || lease.renewUntil - now < shortestMs) continue;
+      const base = this.#base(lease);
+      if (lease.renewAt <= now + base * slack) {
+        this.#renew(lease, Math.min(base, lease.renewUntil - now));
+        lease.renewAt = now + base * part;
+      }
+      next = Math.min(next, lease.renewAt);
+    }
+    if (next < Infinity) this.#arm(next, now);
+  }
+
+  #renew(lease: HeldLease, ms: number): void {
+    if (lease.renewing) return;
+    lease.renewing = true;
+    const answered = (): void => {
+      lease.renewing = false;
+    };
+    lease.extend(Math.floor(ms), { settled: answered, refused: answered });
+  }
+}
