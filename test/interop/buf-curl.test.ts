@@ -84,7 +84,7 @@ for (const protocol of ["grpc", "grpcweb", "connect"] as const) {
         const { message } = await stream.next((answer) => answer["message"] !== undefined);
         const { payload, metadata } = message as Delivered["message"];
         assert.deepEqual([payload, metadata.attemptCount ?? 0], [hello, attempts]);
-        stream.interrupt();
+        await stream.interrupt();
       }
     });
 

@@ -44,7 +44,8 @@ export class BufCurl {
 
   #spawn(path: string, args: readonly string[]): ChildProcessByStdio<Writable, Readable, Readable> {
     const url = path === "" ? this.#url : `${this.#url}/${path}`;
-    return spawn(join(root, "node_modules/.bin/buf"), [...this.#options, ...args, url], { cwd: root });
+    // A group of its own: npm's `buf` is a script that starts the program, and signals must reach that.
+    return spawn(join(root, "node_modules/.bin/buf"), [...this.#options, ...args, url], { cwd: root, detached: true });
   }
 }
 
@@ -81,12 +82,16 @@ export class BufCurlStream {
   }
 
   /** As Ctrl-C. */
-  interrupt(): void {
-    this.#child.kill("SIGINT");
+  async interrupt(): Promise<void> {
+    await this.#signal("SIGINT");
   }
 
   async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
+    await this.#signal("SIGKILL");
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.#child.pid!, signal);
     await this.ended;
   }
 

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { createRegistry } from "@bufbuild/protobuf";
 import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import type { UniversalHandlerFn, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@fila/sdk/gen";
@@ -23,6 +23,7 @@ import { errorResponse, withCompleteErrors } from "./error-completion.ts";
 import { pathOf } from "./node-request.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { refuseCall } from "./refused-call.ts";
+import { sendResponse } from "./send-response.ts";
 
 export type ConnectHandler = (request: NodeRequest, response: NodeResponse, connection: ConnectionId) => void;
 
@@ -66,13 +67,13 @@ export function createConnectHandler({
     const handler = handlers.get(pathOf(request));
     if (handler === undefined) {
       request.resume();
-      await universalResponseToNodeResponse(unknownProcedure(request), response);
+      await sendResponse(request, unknownProcedure(request), response);
       return;
     }
     const caller = admit(handler.rule, authenticate, request.headers, connection);
     if ("reason" in caller) return refuseCall(request, response, connectError(caller), jsonOptions);
     const values = createContextValues().set(callerKey, caller);
-    await universalResponseToNodeResponse(await handler.handle(toUniversal(request, response, values)), response);
+    await sendResponse(request, await handler.handle(toUniversal(request, response, values)), response);
   }
 
   return (request, response, connection) => {

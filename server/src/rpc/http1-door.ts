@@ -17,6 +17,8 @@ interface Connection {
   readonly id: ConnectionId;
   /** Responses that are not written to their end. */
   answering: number;
+  /** It has had a whole answer. */
+  answered: boolean;
   refused: boolean;
 }
 
@@ -53,7 +55,7 @@ export class Http1Door {
   }
 
   accept(socket: Socket): void {
-    const connection: Connection = { id: this.#handlers.connected(), answering: 0, refused: false };
+    const connection: Connection = { id: this.#handlers.connected(), answering: 0, answered: false, refused: false };
     this.#connections.set(socket, connection);
     socket.once("close", () => this.#handlers.disconnected(connection.id));
     this.#server.emit("connection", socket);
@@ -79,6 +81,7 @@ export class Http1Door {
     connection.answering++;
     response.once("close", () => {
       connection.answering--;
+      connection.answered = true;
       // Node would wait for a next request; while it closes, it ends only the connections that waited already.
       if (this.#closing && connection.answering === 0) request.socket.end();
     });
@@ -95,8 +98,11 @@ export class Http1Door {
     const connection = this.#connections.get(socket);
     if (connection?.refused === true) return;
     if (connection !== undefined) connection.refused = true;
+    // Who was refused in the middle of a request often leaves without sending the rest (curl does).
+    const left =
+      error.code === "ECONNRESET" || (error.code === "HPE_INVALID_EOF_STATE" && connection?.answered === true);
     // A second answer in the middle of another would be read as a part of it.
-    if (error.code === "ECONNRESET" || !socket.writable || (connection?.answering ?? 0) > 0) {
+    if (left || !socket.writable || (connection?.answering ?? 0) > 0) {
       socket.destroy();
       return;
     }

@@ -142,6 +142,28 @@ describe("plain JSON", () => {
     assert.match(bidi.error.message, /HTTP\/2/);
   });
 
+  it("answers HEAD over HTTP/2 with headers, and resets nothing", async (t) => {
+    const { url } = await startFixture(t);
+    const session = connectHttp2(url);
+    t.after(() => session.destroy());
+    for (const [path, status] of [
+      ["/", 404],
+      [LIST, 405],
+    ] as const) {
+      // Many at once: what is reset may lose its headers, or not.
+      const answers = Array.from({ length: 100 }, async () => {
+        const stream = session.request({ ":method": "HEAD", ":path": path });
+        let answered: unknown;
+        stream.on("response", (headers) => (answered = headers[":status"]));
+        stream.on("error", () => {});
+        stream.resume();
+        await once(stream, "close");
+        return [answered, stream.rstCode];
+      });
+      for (const answer of await Promise.all(answers)) assert.deepEqual(answer, [status, 0]);
+    }
+  });
+
   it("refuses compression, and never inflates", async (t) => {
     const { url } = await startFixture(t);
     const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
@@ -338,6 +360,21 @@ describe("clients that leave", () => {
     await gone;
     await post(fixture.url + LIST, "{");
     assert.deepEqual(fixture.logged, []);
+  });
+
+  it("leave nothing in the log when they were refused and keep the rest to themselves", async (t) => {
+    const { url, open, logged } = await startFixture(t, { readMaxBytes: 1024 });
+    const socket = await open();
+    socket.write(
+      `POST ${CREATE} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n{`,
+    );
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    assert.match(answer.toString(), /MESSAGE_TOO_LARGE/);
+    socket.end();
+    assert.equal(await readToEnd(socket), "");
+    // By the answer to another the server has seen the end of the first.
+    await post(url + LIST, "{}x");
+    assert.deepEqual(logged, []);
   });
 
   it("cost nothing when they leave in the middle of an answer", async (t) => {

@@ -4,12 +4,12 @@ import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, createEndStreamSerialization, endStreamFlag } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ConnectError } from "@connectrpc/connect";
 import type { JsonWriteOptions } from "@bufbuild/protobuf";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { errorResponse } from "./error-completion.ts";
 import { closeRequestHalf } from "./hot/http2-call.ts";
+import { sendResponse } from "./send-response.ts";
 
 /** How long a client may go on sending after its answer. */
 const LATE_BODY_MS = 1000;
@@ -24,7 +24,7 @@ export async function refuseCall(
   request.resume();
   if (request instanceof Http2ServerRequest) closeRequestHalf(request.stream, { lateBodyMs: LATE_BODY_MS });
   const contentType = request.headers["content-type"] ?? "";
-  await universalResponseToNodeResponse(refusal(error, contentType, jsonOptions), response);
+  await sendResponse(request, refusal(error, contentType, jsonOptions), response);
 }
 
 function refusal(

@@ -21,6 +21,7 @@ from promises import PROMISES  # noqa: E402
 import messages  # noqa: E402, F401
 import admin  # noqa: E402, F401
 import outages  # noqa: E402, F401
+import standard_services  # noqa: E402, F401
 
 
 def say(**what):
