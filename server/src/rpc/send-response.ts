@@ -1,7 +1,7 @@
 // Writes an answer of the RPC library to a response of Node.
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
-import type { NodeRequest, NodeResponse } from "./connect-handler.ts";
+import type { NodeRequest, NodeResponse } from "./node-request.ts";
 
 /** Resolves when it is written; rejects when that fails. */
 export function sendResponse(
