@@ -77,7 +77,7 @@ for (const [name, version, options] of [
       const form = refused(await curl([...options, "-d", "{}", url("FilaAdmin/ListQueues")]));
       assert.deepEqual([form.status, form.reason], [415, "INVALID_REQUEST"]);
       assert.match(form.message, /content-type: application\/json/);
-      const elsewhere = refused(await curl([...options, `${server.url}/nothing`]));
+      const elsewhere = refused(await call("FilaService/Nothing", {}));
       assert.deepEqual([elsewhere.status, elsewhere.reason], [404, "NOT_IMPLEMENTED"]);
     });
 
@@ -139,13 +139,30 @@ for (const [name, version, options] of [
     });
 
     test("HEAD is answered like GET, without a body", async () => {
-      for (const path of ["/", "/fila.v1.FilaAdmin/ListQueues", "/fila.v1.FilaService/Enqueue"]) {
+      for (const [path, status] of [
+        ["/", 200],
+        ["/nothing", 404],
+        ["/fila.v1.FilaAdmin/ListQueues", 405],
+        ["/fila.v1.FilaService/Enqueue", 405],
+      ] as const) {
         const head = await curl([...options, "-I", server.url + path]);
         const get = await curl([...options, server.url + path]);
-        assert.equal(head.status, get.status);
-        assert.ok(get.status >= 400 && get.body !== "");
+        assert.deepEqual([head.status, get.status], [status, status]);
+        assert.ok(get.body !== "");
         assert.deepEqual(head.headers["content-length"], get.headers["content-length"]);
       }
+    });
+
+    test("asks /healthz, /readyz, /metrics and the root what they have to say", async () => {
+      const page = async (path: string): Promise<string> => {
+        const { status, headers, body } = await curl([...options, server.url + path]);
+        assert.equal(status, 200, body);
+        assert.match(headers["content-type"]?.[0] ?? "", /^text\/plain/);
+        return body;
+      };
+      assert.equal(await page("/healthz"), "ok\n");
+      assert.equal(await page("/readyz"), "ready\n");
+      assert.match(await page("/"), /Fila message broker/);
     });
 
     test("asks for compression in vain, and reads the answer", async () => {

@@ -147,7 +147,8 @@ describe("plain JSON", () => {
     const session = connectHttp2(url);
     t.after(() => session.destroy());
     for (const [path, status] of [
-      ["/", 404],
+      ["/", 200],
+      ["/nothing", 404],
       [LIST, 405],
     ] as const) {
       // Many at once: what is reset may lose its headers, or not.
