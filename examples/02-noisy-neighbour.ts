@@ -11,7 +11,7 @@ const quiet = Array.from({ length: 9 }, (_, at) => `quiet-${at + 1}`);
 const perQuietTenant = 10;
 /** What a job costs a worker. */
 const workMs = 1;
-const concurrency = 10;
+const concurrency = 40;
 
 await using fila = connect(process.env["FILA_URL"] ?? "http://127.0.0.1:5555");
 
@@ -53,8 +53,8 @@ async function run(name: string, keyOf: (tenant: string) => string, tally: Tally
 }
 
 const tenants = ["noisy", ...quiet];
-const fair = new Tally(tenants);
-const oneKey = new Tally(tenants);
+const fair = new Tally(tenants, "noisy");
+const oneKey = new Tally(tenants, "noisy");
 using picture = new Picture(process.stdout, [
   { title: "each tenant its own fairness key", tally: fair },
   { title: "all in one key", tally: oneKey },

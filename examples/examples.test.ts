@@ -43,12 +43,12 @@ interface Given {
 describe("examples", () => {
   let broker: ChildProcess;
   let url: string;
-  let run = 0;
+  let brokers = 0;
   beforeEach(async () => {
-    run += 1;
+    brokers += 1;
     const env = {
       ...process.env,
-      FILA_DATA_DIR: path.join(scratch, `data-${run}`),
+      FILA_DATA_DIR: path.join(scratch, `data-${brokers}`),
       FILA_SERVER_LISTEN_ADDR: "127.0.0.1:0",
     };
     broker = spawn(path.join(folder, "../server/bin/fila-server"), [], { cwd: scratch, env });

@@ -8,8 +8,12 @@ export interface Panel {
 }
 
 const framesPerSecond = 10;
-const barWidth = 14;
-const panelWidth = 44;
+/** Of a panel, without its bar. */
+const numbersWidth = 31;
+const largestBar = 14;
+/** Assumed where the output has no width of its own. */
+const usualColumns = 110;
+const nameWidth = 8;
 const gap = "   ";
 
 export class Picture {
@@ -36,7 +40,7 @@ export class Picture {
   }
 
   #draw(): void {
-    const lines = draw(this.#panels);
+    const lines = draw(this.#panels, this.#out.isTTY ? this.#out.columns : usualColumns);
     const back = this.#linesDrawn > 0 ? `\x1b[${this.#linesDrawn}A` : "";
     // To the start of the last picture, then over it, line by line.
     this.#out.write(back + lines.map((line) => (this.#live ? `\x1b[2K${line}` : line)).join("\n") + "\n");
@@ -44,29 +48,33 @@ export class Picture {
   }
 }
 
-function draw(panels: readonly Panel[]): string[] {
+function draw(panels: readonly Panel[], width: number): string[] {
+  const numbers = nameWidth + panels.length * (gap.length + numbersWidth);
+  const bar = Math.max(1, Math.min(largestBar, Math.floor((width - numbers) / panels.length) - 1));
   const longest = Math.max(1, ...panels.map(({ tally }) => longestQuietWait(tally)));
   const columns = panels.map(({ title, tally }) => [
     title,
     `${"waiting".padStart(7)} ${"share".padStart(6)} ${"median".padStart(7)} ${"longest wait".padStart(12)}`,
-    ...tally.tenants.map((tenant) => row(tenant, tally.total, longest)),
+    ...tally.tenants.map((tenant) => row(tenant, tally.share(tenant), bar / longest)),
   ]);
   const names = ["", "tenant", ...(panels[0]?.tally.tenants ?? []).map(({ name }) => name)];
   return names.map((name, at) =>
-    [name.padEnd(8), ...columns.map((lines) => (lines[at] ?? "").padEnd(panelWidth))].join(gap).trimEnd(),
+    [name.padEnd(nameWidth), ...columns.map((lines) => (lines[at] ?? "").padEnd(numbersWidth + bar))]
+      .join(gap)
+      .trimEnd(),
   );
 }
 
-/** Waiting now, share of all that was served, median wait, longest wait with a bar. */
-function row(tenant: TenantTally, total: number, longest: number): string {
+/** Waiting now, share of the service while it had something waiting, median wait, longest wait with a bar. */
+function row(tenant: TenantTally, part: number, barPerMs: number): string {
   const waiting = (tenant.sent - tenant.served).toLocaleString("en");
-  const share = total === 0 ? "" : `${((100 * tenant.served) / total).toFixed(1)} %`;
+  const share = tenant.served === 0 ? "" : `${(100 * part).toFixed(1)} %`;
   const numbers = `${waiting.padStart(7)} ${share.padStart(6)}`;
   if (tenant.waits.length === 0) return numbers;
   const most = tenant.longestWait;
   const times = `${shown(median(tenant.waits)).padStart(7)} ${shown(most).padStart(7)}`;
   // The one who sent the flood waits for its own messages: that is no news.
-  const bar = tenant.name === "noisy" ? "" : "█".repeat(Math.round((barWidth * most) / longest));
+  const bar = tenant.name === "noisy" ? "" : "█".repeat(Math.round(most * barPerMs));
   return `${numbers} ${times} ${bar === "" ? "▏" : bar}`;
 }
 
