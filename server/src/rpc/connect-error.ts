@@ -5,6 +5,7 @@ import { failure } from "../core/errors.ts";
 import type { Failure } from "../core/errors.ts";
 import type { Log } from "../telemetry/log.ts";
 import { CallFailedError } from "./hot/door.ts";
+import { unknownJsonField } from "./unknown-json-field.ts";
 import { codeOf, deadlineExceeded } from "./wire/failure-wire.ts";
 import type { WireFailure } from "./wire/failure-wire.ts";
 
@@ -65,7 +66,7 @@ export function completeError(error: ConnectError, log: Log, procedure: string):
   const message = error.rawMessage;
   switch (error.code) {
     case Code.InvalidArgument:
-      return connectError(failure("INVALID_REQUEST", message));
+      return connectError(unknownJsonField(message) ?? failure("INVALID_REQUEST", cut(message)));
     case Code.Unimplemented:
       if (message.startsWith("protocol error: ")) return connectError(unreadable(message));
       if (message.startsWith("unknown compression ")) {
@@ -100,4 +101,9 @@ export function completeError(error: ConnectError, log: Log, procedure: string):
 
 function unreadable(message: string): Failure {
   return failure("INVALID_REQUEST", `the request cannot be read: ${message.replace(/^[^:]*: /, "")}`);
+}
+
+/** The library quotes the request, which may be as long as it likes. */
+function cut(message: string): string {
+  return message.length > 500 ? `${message.slice(0, 500)}...`.toWellFormed() : message;
 }

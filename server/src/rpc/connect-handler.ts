@@ -20,6 +20,7 @@ import type { Authenticator } from "./access/principal.ts";
 import { completeError, connectError, funnel } from "./connect-error.ts";
 import { parseConnectTimeout, parseGrpcTimeout } from "./hot/deadline.ts";
 import { errorResponse, withCompleteErrors } from "./error-completion.ts";
+import { jsonReadMaxBytes, JsonText } from "./json-requests.ts";
 import { pathOf } from "./node-request.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { refuseCall } from "./refused-call.ts";
@@ -36,6 +37,7 @@ const jsonOptions = { registry: createRegistry(ErrorInfoSchema, BadRequestSchema
 export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly readMaxBytes: number;
+  readonly maxMessageBytes: number;
   readonly authenticate: Authenticator;
   readonly log: Log;
 }
@@ -43,14 +45,21 @@ export interface ConnectHandlerOptions {
 export function createConnectHandler({
   routes,
   readMaxBytes,
+  maxMessageBytes,
   authenticate,
   log,
 }: ConnectHandlerOptions): ConnectHandler {
+  const requestJson = {
+    ...jsonOptions,
+    // A misspelt field would be lost without a word.
+    ignoreUnknownFields: false,
+    textDecoder: new JsonText(jsonReadMaxBytes(maxMessageBytes, readMaxBytes)),
+  };
   const router = createConnectRouter({
     acceptCompression: [],
     readMaxBytes,
     maxTimeoutMs: MAX_TIMEOUT_MS,
-    jsonOptions,
+    jsonOptions: requestJson,
     binaryOptions: { readUnknownFields: false },
     interceptors: [errorFunnel(log), authorize],
   });

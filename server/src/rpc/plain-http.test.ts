@@ -11,6 +11,8 @@ import { readToEnd, startFixture } from "./testing/rpc-fixture.ts";
 
 const CREATE = "/fila.v1.FilaAdmin/CreateQueue";
 const LIST = "/fila.v1.FilaAdmin/ListQueues";
+const ENQUEUE = "/fila.v1.FilaService/Enqueue";
+const BATCH = "/fila.v1.FilaService/BatchEnqueue";
 
 interface ErrorBody {
   readonly code: string;
@@ -97,6 +99,95 @@ describe("plain JSON", () => {
       assert.match(error.message, message);
       assert.doesNotMatch(error.message, /node_modules|\n/);
     }
+  });
+
+  it("names a field that does not exist, and those that do", async (t) => {
+    const { url, broker } = await startFixture(t);
+    await broker.createQueue("q", 30_000);
+    for (const [path, body, field, message] of [
+      [
+        CREATE,
+        '{"nmae":"q"}',
+        "nmae",
+        /^fila\.v1\.CreateQueueRequest has no field "nmae"; its fields are name, config$/,
+      ],
+      [CREATE, '{"name":"a","config":{"visibility":1}}', "visibility", /QueueConfig .*visibilityTimeoutMs/],
+      [LIST, '{"queue":"q"}', "queue", /ListQueuesRequest has no field "queue"/],
+      [ENQUEUE, '{"queue":"q","fairnesKey":"a"}', "fairnesKey", /fairnessKey/],
+      ["/grpc.health.v1.Health/List", '{"a":1}', "a", /it has none/],
+    ] as const) {
+      const { status, error, reason } = await post(url + path, body);
+      assert.equal(status, 400);
+      assert.equal(reason, "INVALID_REQUEST");
+      assert.match(error.message, message);
+      assert.match(JSON.stringify(error.details[1]?.debug), new RegExp(`"field":"${field}"`));
+    }
+    assert.equal(broker.queues.size, 1);
+    assert.equal(broker.queues.get("q")?.waiting.length, 0);
+    const long = await post(url + LIST, `{"${"x".repeat(1_000_000)}":1}`);
+    assert.ok(long.error.message.length < 1000);
+    const quoted = await post(url + CREATE, `{"name":["${"x".repeat(1_000_000)}"]}`);
+    assert.equal(quoted.reason, "INVALID_REQUEST");
+    assert.ok(quoted.error.message.length < 1000, quoted.error.message.slice(0, 1000));
+  });
+
+  it("takes the names of fields in both spellings, and null for what is not set", async (t) => {
+    const { url, broker } = await startFixture(t);
+    await broker.createQueue("q", 30_000);
+    for (const body of ['{"queue":"q","fairness_key":"a"}', '{"queue":"q","fairnessKey":"a","weight":null}']) {
+      const response = await fetch(url + ENQUEUE, {
+        method: "POST",
+        headers: { "content-type": "application/json; charset=utf-8" },
+        body,
+      });
+      assert.equal(response.status, 200, await response.text());
+    }
+    assert.deepEqual(
+      broker.queues.get("q")?.waiting.map(({ item }) => item.fairnessKey),
+      ["a", "a"],
+    );
+  });
+
+  it("holds a message of the largest size and no more than a batch", async (t) => {
+    const { url, broker } = await startFixture(t);
+    await broker.createQueue("q", 30_000);
+    const payload = Buffer.alloc(1024 * 1024).toString("base64");
+    const headers = Object.fromEntries(
+      Array.from({ length: 64 }, (_, i) => [`${i}`.padStart(64, "{"), "\u0001".repeat(64)]),
+    );
+    const largest = await fetch(url + ENQUEUE, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ queue: "q", payload, headers }),
+    });
+    assert.equal(largest.status, 200, await largest.text());
+    const batch = JSON.stringify({
+      messages: Array(10_000).fill({ queue: "q", headers: { a: "b" }, throttleKeys: ["t"] }),
+    });
+    const full = await fetch(url + BATCH, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: batch,
+    });
+    assert.equal(full.status, 200);
+    await full.arrayBuffer();
+    assert.equal(broker.queues.get("q")?.waiting.length, 10_001);
+    for (const [body, expected, message] of [
+      [`{"messages":[${"{},".repeat(70_000)}{}]}`, "INVALID_REQUEST", /70003 objects and lists .*65536; send less/],
+      ["[".repeat(100_000), "INVALID_REQUEST", /100000 objects and lists/],
+      [" ".repeat(2.5 * 1024 * 1024), "MESSAGE_TOO_LARGE", /2621440 bytes of JSON, .*2446680; send less/],
+    ] as const) {
+      const { reason, error } = await post(url + BATCH, body);
+      assert.equal(reason, expected);
+      assert.match(error.message, message);
+    }
+  });
+
+  it("is valid UTF-8", async (t) => {
+    const { url } = await startFixture(t);
+    const { status, error } = await post(url + CREATE, Buffer.from('{"name":"\xff"}', "latin1"));
+    assert.equal(status, 400);
+    assert.match(error.message, /not valid UTF-8/);
   });
 
   it("shows its details in plain text", async (t) => {

@@ -66,6 +66,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   const connect = createConnectHandler({
     routes: (router) => registerServices(router, broker, hotPath.door, closing.signal),
     readMaxBytes,
+    maxMessageBytes,
     authenticate,
     log,
   });
