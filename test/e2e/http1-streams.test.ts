@@ -18,6 +18,8 @@ interface Format {
   readonly decode: (bytes: Buffer) => ConsumeResponse;
   /** What the flags of the last envelope have set; it holds the status. */
   readonly endFlag: number;
+  /** The bodies are base64; each chunk of the answer stands on its own. */
+  readonly base64?: boolean;
 }
 
 const request = (queue: string) => create(ConsumeRequestSchema, { queue });
@@ -34,6 +36,7 @@ const formats: readonly Format[] = [
   { contentType: "application/connect+proto", ...binary, endFlag: 2 },
   { contentType: "application/grpc-web+proto", ...binary, endFlag: 0x80 },
   { contentType: "application/grpc-web+json", ...json, endFlag: 0x80 },
+  { contentType: "application/grpc-web-text+proto", ...binary, endFlag: 0x80, base64: true },
 ];
 
 /** One Consume over a connection of its own. */
@@ -61,7 +64,8 @@ class Stream {
     });
     call.on("error", () => undefined);
     scope.after(async () => void call.destroy());
-    call.end(Buffer.concat([head, message]));
+    const body = Buffer.concat([head, message]);
+    call.end(format.base64 === true ? body.toString("base64") : body);
     const [response] = (await once(call, "response")) as [IncomingMessage];
     response.on("error", () => undefined);
     return new Stream(response, format);
@@ -95,13 +99,19 @@ class Stream {
     for (let have = this.#read.length; have < count;) {
       const { done, value } = await this.#chunks.next();
       assert.ok(done !== true, "the stream ended without a status");
-      parts.push(value);
-      have += value.length;
+      const bytes = this.#format.base64 === true ? fromBase64(value.toString()) : value;
+      parts.push(bytes);
+      have += bytes.length;
     }
     const all = Buffer.concat(parts);
     this.#read = all.subarray(count);
     return all.subarray(0, count);
   }
+}
+
+/** Of one or more messages, each with its padding. */
+function fromBase64(text: string): Buffer {
+  return Buffer.concat((text.match(/[^=]+=*/g) ?? []).map((part) => Buffer.from(part, "base64")));
 }
 
 for (const format of formats) {

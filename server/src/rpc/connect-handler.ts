@@ -20,6 +20,7 @@ import type { Authenticator } from "./access/principal.ts";
 import { completeError, connectError, funnel } from "./connect-error.ts";
 import { parseConnectTimeout, parseGrpcTimeout } from "./hot/deadline.ts";
 import { errorResponse, withCompleteErrors } from "./error-completion.ts";
+import { withGrpcWebText } from "./grpc-web-text.ts";
 import { jsonReadMaxBytes, JsonText } from "./json-requests.ts";
 import { pathOf } from "./node-request.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
@@ -69,7 +70,10 @@ export function createConnectHandler({
     const complete = (error: ConnectError, procedure: string): ConnectError => completeError(error, log, procedure);
     const rule = ruleOf(handler.requestPath);
     if (rule === undefined) throw new Error(`${handler.requestPath} has no row in the authorisation table`);
-    handlers.set(handler.requestPath, { rule, handle: withCompleteErrors(handler, complete, jsonOptions) });
+    handlers.set(handler.requestPath, {
+      rule,
+      handle: withGrpcWebText(withCompleteErrors(handler, complete, jsonOptions)),
+    });
   }
 
   async function answer(request: NodeRequest, response: NodeResponse, connection: ConnectionId): Promise<void> {
