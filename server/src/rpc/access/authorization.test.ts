@@ -1,0 +1,159 @@
+// The authorisation table, cell by cell, as clients meet it. What is expected is written down here a second time, in
+// other words than in the table.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { FilaAdmin, FilaService } from "@fila/sdk/gen";
+import { GrantedPrincipal } from "./granted-principal.ts";
+import type { Permission } from "./pattern.ts";
+import { permissions } from "./pattern.ts";
+import { anonymous } from "./principal.ts";
+import type { Principal } from "./principal.ts";
+import { filaAdminCalls, filaServiceCalls, isBidi, outcomeOf } from "./testing/calls.ts";
+import type { Call } from "./testing/calls.ts";
+import { byKey, startGuarded } from "./testing/guarded-server.ts";
+
+const transports: Readonly<Record<string, (baseUrl: string) => Transport>> = {
+  "gRPC (by hand and, for FilaAdmin, by the library)": (baseUrl) =>
+    createGrpcTransport({ baseUrl, acceptCompression: [] }),
+  "Connect (by hand and, for FilaAdmin, by the library)": (baseUrl) =>
+    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true, acceptCompression: [] }),
+  "Connect JSON (by the library)": (baseUrl) =>
+    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
+  "gRPC-Web (by the library)": (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+  "Connect JSON over HTTP/1.1 (by the library)": (baseUrl) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+};
+
+/** Two queues, of which the second does not exist. */
+const existing = "orders.eu";
+const absent = "orders.none";
+
+/** What each principal of the tests may do: its permissions, and how far they reach from the queue of the call. */
+interface Reach {
+  readonly kinds: readonly Permission[];
+  readonly reach: "nothing" | "the queue" | "the queue and its DLQ" | "everything";
+}
+
+interface Cell extends Reach {
+  readonly key: string;
+  readonly principal: Principal;
+}
+
+function cellsFor(queue: string): readonly Cell[] {
+  const cells: Cell[] = [
+    { key: "anonymous", principal: anonymous, kinds: permissions, reach: "everything" },
+    { key: "superadmin", principal: new GrantedPrincipal("s", "superadmin"), kinds: permissions, reach: "everything" },
+    { key: "nothing", principal: new GrantedPrincipal("n", []), kinds: [], reach: "nothing" },
+  ];
+  for (const kind of permissions) {
+    const add = (name: string, reach: Reach["reach"], ...patterns: string[]): void => {
+      const key = `${kind}-${name}`;
+      const grants = patterns.map((pattern) => ({ kind, pattern }));
+      cells.push({ key, principal: new GrantedPrincipal(key, grants), kinds: [kind], reach });
+    };
+    add("on-it", "the queue", queue);
+    add("on-it-and-its-dlq", "the queue and its DLQ", queue, `${queue}.dlq`);
+    add("on-another", "nothing", "orders.us", "order", "orders", "orders.eux", queue.toUpperCase());
+    add("on-its-prefix", "the queue and its DLQ", "orders.*");
+    add("on-other-prefixes", "nothing", "order.*", "orders.us.*", "eu.*");
+    add("on-all", "everything", "*");
+  }
+  cells.push({
+    // Each alone would be right for some call; none of them covers what another permission is for.
+    key: "each-on-another",
+    principal: new GrantedPrincipal(
+      "e",
+      permissions.map((kind) => ({ kind, pattern: "orders.us" })),
+    ),
+    kinds: permissions,
+    reach: "nothing",
+  });
+  return cells;
+}
+
+type Needs = (cell: Reach) => boolean;
+const onQueue =
+  (...kinds: Permission[]): Needs =>
+  (cell) =>
+    cell.reach !== "nothing" && kinds.some((kind) => cell.kinds.includes(kind));
+const adminEverywhere: Needs = (cell) => cell.reach === "everything" && cell.kinds.includes("admin");
+const someAdminGrant: Needs = (cell) => cell.kinds.includes("admin");
+const anybody: Needs = () => true;
+
+const expected: Readonly<Record<string, Needs>> = {
+  Enqueue: onQueue("produce"),
+  BatchEnqueue: onQueue("produce"),
+  StreamEnqueue: onQueue("produce"),
+  Consume: onQueue("consume"),
+  Lease: onQueue("consume"),
+  StreamLease: onQueue("consume"),
+  Ack: onQueue("consume"),
+  Nack: onQueue("consume"),
+  Settle: onQueue("consume"),
+  CreateQueue: onQueue("admin"),
+  DeleteQueue: onQueue("admin"),
+  GetStats: onQueue("consume", "admin"),
+  Redrive: (cell) => onQueue("admin")(cell) && cell.reach !== "the queue",
+  ListQueues: anybody,
+  SetConfig: adminEverywhere,
+  GetConfig: adminEverywhere,
+  ListConfig: adminEverywhere,
+  CreateApiKey: someAdminGrant,
+  RevokeApiKey: someAdminGrant,
+  ListApiKeys: someAdminGrant,
+  GetAcl: someAdminGrant,
+  // What is given there is a permission on the queue.
+  SetAcl: onQueue("admin"),
+};
+
+const rpcs: readonly (readonly [DescMethod, Call])[] = [
+  ...FilaService.methods.map((method) => [method, filaServiceCalls[method.localName as "enqueue"]] as const),
+  ...FilaAdmin.methods.map((method) => [method, filaAdminCalls[method.localName as "getAcl"]] as const),
+];
+
+for (const [name, connect] of Object.entries(transports)) {
+  describe(name, () => {
+    for (const [method, call] of rpcs) {
+      if (name.includes("1.1") && isBidi(method)) continue;
+      for (const queue of [existing, absent]) {
+        test(`${method.name} ${queue === existing ? "of a queue" : "of a queue that does not exist"}`, async (t) => {
+          const cells = cellsFor(queue);
+          const principals = new Map(cells.map(({ key, principal }) => [key, principal]));
+          const { url, broker, asked } = await startGuarded(t, byKey(principals));
+          const transport = connect(url);
+          const outcome = async (key: string | undefined): Promise<string> => {
+            broker.queues.clear();
+            await broker.createQueue(existing, 30_000);
+            // For Consume, which says nothing until it delivers.
+            broker.enqueue(
+              [{ queue: existing, fairnessKey: "", weight: 0, cost: 1, throttleKeys: [], body: Buffer.alloc(0) }],
+              () => {},
+            );
+            asked.length = 0;
+            const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+            return outcomeOf(call(transport, queue, { headers }));
+          };
+
+          const unhindered = await outcome("superadmin");
+          assert.doesNotMatch(unhindered, /PERMISSION_DENIED|UNAUTHENTICATED|no reason/);
+          for (const key of [undefined, "", "wrong", "admin-on-all2"]) {
+            assert.equal(await outcome(key), "UNAUTHENTICATED", `key ${key}`);
+            assert.deepEqual(asked, [], `key ${key} reached the broker`);
+          }
+          let refused = 0;
+          for (const cell of cells) {
+            const permitted = expected[method.name]!(cell);
+            assert.equal(await outcome(cell.key), permitted ? unhindered : "PERMISSION_DENIED", cell.key);
+            if (permitted) continue;
+            refused += 1;
+            assert.deepEqual(asked, [], `${cell.key} reached the broker`);
+          }
+          assert.equal(refused > 0, method.name !== "ListQueues", "somebody is refused");
+        });
+      }
+    }
+  });
+}
