@@ -1,5 +1,4 @@
 // A call that is refused before the RPC library sees it: the answer in the form of each protocol.
-import { Http2ServerRequest } from "node:http2";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, createEndStreamSerialization, endStreamFlag } from "@connectrpc/connect/protocol-connect";
@@ -8,11 +7,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { JsonWriteOptions } from "@bufbuild/protobuf";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { errorResponse } from "./error-completion.ts";
-import { closeRequestHalf } from "./hot/http2-call.ts";
 import { sendResponse } from "./send-response.ts";
-
-/** How long a client may go on sending after its answer. */
-const LATE_BODY_MS = 1000;
 
 export async function refuseCall(
   request: NodeRequest,
@@ -20,9 +15,8 @@ export async function refuseCall(
   error: ConnectError,
   jsonOptions: Partial<JsonWriteOptions>,
 ): Promise<void> {
-  // Some requests have no end: what still comes is not kept, and not waited for.
+  // What still comes is not kept.
   request.resume();
-  if (request instanceof Http2ServerRequest) closeRequestHalf(request.stream, { lateBodyMs: LATE_BODY_MS });
   const contentType = request.headers["content-type"] ?? "";
   await sendResponse(request, refusal(error, contentType, jsonOptions), response);
 }

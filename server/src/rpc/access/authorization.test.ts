@@ -2,16 +2,25 @@
 // other words than in the table.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { FilaAdmin, FilaService } from "@fila/sdk/gen";
+import { Health, reflectionV1, reflectionV1alpha } from "@fila/sdk/gen/grpc";
 import { GrantedPrincipal } from "./granted-principal.ts";
 import type { Permission } from "./pattern.ts";
 import { permissions } from "./pattern.ts";
 import { anonymous } from "./principal.ts";
 import type { Principal } from "./principal.ts";
-import { filaAdminCalls, filaServiceCalls, isBidi, outcomeOf } from "./testing/calls.ts";
+import {
+  filaAdminCalls,
+  filaServiceCalls,
+  healthCalls,
+  isBidi,
+  outcomeOf,
+  reflectionV1Calls,
+  reflectionV1alphaCalls,
+} from "./testing/calls.ts";
 import type { Call } from "./testing/calls.ts";
 import { byKey, startGuarded } from "./testing/guarded-server.ts";
 
@@ -82,8 +91,9 @@ const onQueue =
 const adminEverywhere: Needs = (cell) => cell.reach === "everything" && cell.kinds.includes("admin");
 const someAdminGrant: Needs = (cell) => cell.kinds.includes("admin");
 const anybody: Needs = () => true;
+const nobodyIsAsked = "nobody is asked";
 
-const expected: Readonly<Record<string, Needs>> = {
+const expected: Readonly<Record<string, Needs | typeof nobodyIsAsked>> = {
   Enqueue: onQueue("produce"),
   BatchEnqueue: onQueue("produce"),
   StreamEnqueue: onQueue("produce"),
@@ -107,11 +117,20 @@ const expected: Readonly<Record<string, Needs>> = {
   GetAcl: someAdminGrant,
   // What is given there is a permission on the queue.
   SetAcl: onQueue("admin"),
+  Check: nobodyIsAsked,
+  List: nobodyIsAsked,
+  Watch: nobodyIsAsked,
+  ServerReflectionInfo: anybody,
 };
 
-const rpcs: readonly (readonly [DescMethod, Call])[] = [
-  ...FilaService.methods.map((method) => [method, filaServiceCalls[method.localName as "enqueue"]] as const),
-  ...FilaAdmin.methods.map((method) => [method, filaAdminCalls[method.localName as "getAcl"]] as const),
+const callsOf = (service: DescService, calls: Readonly<Record<string, Call>>): (readonly [DescMethod, Call])[] =>
+  service.methods.map((method) => [method, calls[method.localName]!]);
+const rpcs = [
+  ...callsOf(FilaService, filaServiceCalls),
+  ...callsOf(FilaAdmin, filaAdminCalls),
+  ...callsOf(Health, healthCalls),
+  ...callsOf(reflectionV1.ServerReflection, reflectionV1Calls),
+  ...callsOf(reflectionV1alpha.ServerReflection, reflectionV1alphaCalls),
 ];
 
 for (const [name, connect] of Object.entries(transports)) {
@@ -119,7 +138,7 @@ for (const [name, connect] of Object.entries(transports)) {
     for (const [method, call] of rpcs) {
       if (name.includes("1.1") && isBidi(method)) continue;
       for (const queue of [existing, absent]) {
-        test(`${method.name} ${queue === existing ? "of a queue" : "of a queue that does not exist"}`, async (t) => {
+        test(`${method.parent.name}/${method.name} ${queue === existing ? "of a queue" : "of a queue that does not exist"}`, async (t) => {
           const cells = cellsFor(queue);
           const principals = new Map(cells.map(({ key, principal }) => [key, principal]));
           const { url, broker, asked } = await startGuarded(t, byKey(principals));
@@ -139,19 +158,25 @@ for (const [name, connect] of Object.entries(transports)) {
 
           const unhindered = await outcome("superadmin");
           assert.doesNotMatch(unhindered, /PERMISSION_DENIED|UNAUTHENTICATED|no reason/);
-          for (const key of [undefined, "", "wrong", "admin-on-all2"]) {
+          const keyless = [undefined, "", "wrong", "admin-on-all2"];
+          const needs = expected[method.name]!;
+          if (needs === nobodyIsAsked) {
+            for (const key of [...keyless, "nothing"]) assert.equal(await outcome(key), unhindered);
+            return;
+          }
+          for (const key of keyless) {
             assert.equal(await outcome(key), "UNAUTHENTICATED", `key ${key}`);
             assert.deepEqual(asked, [], `key ${key} reached the broker`);
           }
           let refused = 0;
           for (const cell of cells) {
-            const permitted = expected[method.name]!(cell);
+            const permitted = needs(cell);
             assert.equal(await outcome(cell.key), permitted ? unhindered : "PERMISSION_DENIED", cell.key);
             if (permitted) continue;
             refused += 1;
             assert.deepEqual(asked, [], `${cell.key} reached the broker`);
           }
-          assert.equal(refused > 0, method.name !== "ListQueues", "somebody is refused");
+          assert.equal(refused > 0, needs !== anybody, "somebody is refused");
         });
       }
     }

@@ -12,6 +12,7 @@ import {
   StreamLeaseRequestSchema,
 } from "@fila/sdk/gen";
 import type { EnqueueResult } from "@fila/sdk/gen";
+import { Health, reflectionV1, reflectionV1alpha } from "@fila/sdk/gen/grpc";
 
 /** Resolves with "ok" or the reason of an item; rejects when the call fails as a whole. */
 export type Call = (transport: Transport, queue: string, options: CallOptions) => Promise<string>;
@@ -71,6 +72,29 @@ export const filaAdminCalls: CallsOf<typeof FilaAdmin> = {
     done(admin(t).setAcl({ keyId: "k", permissions: [{ kind: "produce", pattern }] }, options)),
   getAcl: (t, _queue, options) => done(admin(t).getAcl({ keyId: "k" }, options)),
 };
+
+export const healthCalls: CallsOf<typeof Health> = {
+  check: (t, _queue, options) => done(createClient(Health, t).check({}, options)),
+  list: (t, _queue, options) => done(createClient(Health, t).list({}, options)),
+  async watch(t, _queue, options) {
+    for await (const { status } of createClient(Health, t).watch({}, options)) return status > 0 ? "ok" : "unknown";
+    return "ended";
+  },
+};
+
+type Reflection = typeof reflectionV1.ServerReflection | typeof reflectionV1alpha.ServerReflection;
+
+const reflectionCalls = (service: Reflection): CallsOf<Reflection> => ({
+  async serverReflectionInfo(t, _queue, options) {
+    const list = { messageRequest: { case: "listServices" as const, value: "" } };
+    for await (const { messageResponse } of createClient(service, t).serverReflectionInfo(only(list), options)) {
+      return messageResponse.case === "listServicesResponse" ? "ok" : "unknown";
+    }
+    return "ended";
+  },
+});
+export const reflectionV1Calls = reflectionCalls(reflectionV1.ServerReflection);
+export const reflectionV1alphaCalls = reflectionCalls(reflectionV1alpha.ServerReflection);
 
 /** What came of a call. */
 export async function outcomeOf(answer: Promise<string>): Promise<string> {
