@@ -75,7 +75,13 @@ function assertRefused(contentType: string, { headers, trailers, body }: Answer,
   }
 }
 
-const grpcTypes = ["application/grpc", "application/grpc+proto", "application/grpc+json", "application/grpc-web+proto"];
+const grpcTypes = [
+  "application/grpc",
+  "application/grpc+proto",
+  "application/grpc+json",
+  "application/grpc-web+proto",
+  "application/grpc-web-text",
+];
 const unaryTypes = ["application/proto", "application/json", "text/plain", ""];
 const streamTypes = ["application/connect+proto", "application/connect+json"];
 
