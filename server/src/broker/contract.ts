@@ -3,6 +3,7 @@
 import type { ConnectionId, EnqueueItem, OpenConsumer, SettleItem } from "../core/commands.ts";
 import type { Delivery, EnqueueOutcome, LostLease, QueueStats, QueueSummary, SettleOutcome } from "../core/effects.ts";
 import type { Failure } from "../core/errors.ts";
+import type { QueueSettings } from "../core/queue-settings.ts";
 
 /** A delivery with its bytes: headers and payload in wire form (fields 2 and 3 of Message). */
 export interface LoadedDelivery extends Delivery {
@@ -72,7 +73,7 @@ export interface Broker {
   ): void;
   /** Exactly one of sink.opened and sink.ended comes first. */
   openConsumer(options: Omit<OpenConsumer, "type" | "consumer">, sink: ConsumerSink): Consumer;
-  createQueue(name: string, visibilityMs: number): Promise<Outcome<void>>;
+  createQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>>;
   deleteQueue(name: string): Promise<Outcome<void>>;
   listQueues(after: string, limit: number): Promise<Outcome<QueuePage>>;
   queueStats(name: string, topKeys: number): Promise<Outcome<QueueStats>>;

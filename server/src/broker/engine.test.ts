@@ -4,11 +4,12 @@ import type { Command, EnqueueItem } from "../core/commands.ts";
 import type { Delivery } from "../core/effects.ts";
 import { payloadKey } from "../storage/journal/keys.ts";
 import { EngineDriver } from "./testing/engine-driver.ts";
+import { defaultQueueSettings } from "../core/queue-settings.ts";
 
 const checkpoint = { journalBytes: 1e9, journalCommits: 20, sliceMessages: 100, sliceBytes: 262_144 };
 
 function create(name: string): Command {
-  return { type: "create-queue", request: 1, name, visibilityMs: 30_000 };
+  return { type: "create-queue", request: 1, name, settings: defaultQueueSettings };
 }
 
 function enqueue(...items: Partial<EnqueueItem>[]): Command {

@@ -128,15 +128,27 @@ function messageSource(core: Core): MessageSource {
     factsOf: (slot) => ({
       sequence: table.sequence(slot),
       enqueuedAt: table.enqueuedAt(slot),
-      readyAt: table.readyAt(slot),
+      readyAt: core.storedReadyAt(slot),
+      expiresAt: core.storedExpiresAt(slot),
+      firstFailedAt: table.firstFailedAt(slot),
       attempts: table.attempts(slot),
       cost: table.cost(slot),
       offset: table.offset(slot),
       length: table.length(slot),
     }),
     stateOf: (slot) => {
-      if (table.state(slot) === MessageState.quarantined) return "quarantined";
-      return (state.leases.get(slot) satisfies StoredLease | undefined) ?? "ready";
+      switch (table.state(slot)) {
+        case MessageState.quarantined:
+          return "quarantined";
+        case MessageState.delayed:
+          return "delayed";
+        case MessageState.scheduled:
+          return "scheduled";
+        case MessageState.deciding:
+          return { end: state.undecided.endOf(slot) };
+        default:
+          return (state.leases.get(slot) satisfies StoredLease | undefined) ?? "ready";
+      }
     },
     recordOf: (slot) => table.record(slot),
     pageOf: (slot) => table.page(slot),

@@ -30,7 +30,7 @@ async function rig(storage = new GatedStorage(), more: { payloadCacheBytes?: num
     clock,
     ...more,
   });
-  await broker.createQueue("q", 30_000);
+  await broker.createQueue("q", {});
   return { broker, storage, clock, fatal };
 }
 

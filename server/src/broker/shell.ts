@@ -7,6 +7,7 @@
 import type { Command, ConnectionId, ConsumerId, EnqueueItem, OpenConsumer, SettleItem } from "../core/commands.ts";
 import type { Effect, EnqueueOutcome, QueueStats, Reply, SettleOutcome } from "../core/effects.ts";
 import { type Failure, failure } from "../core/errors.ts";
+import { type QueueSettings, defaultQueueSettings } from "../core/queue-settings.ts";
 import { type Storage, StorageError } from "../storage/port.ts";
 import type { Clock } from "./clock.ts";
 import { Consumers } from "./consumers.ts";
@@ -158,9 +159,10 @@ export class Shell implements Broker {
     };
   }
 
-  createQueue(name: string, visibilityMs: number): Promise<Outcome<void>> {
+  createQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>> {
+    const all = { ...defaultQueueSettings, ...settings };
     return this.#call(
-      (request) => ({ type: "create-queue", request, name, visibilityMs }),
+      (request) => ({ type: "create-queue", request, name, settings: all }),
       () => undefined,
     );
   }

@@ -54,7 +54,7 @@ async function rig(checkpointJournalBytes = 1 << 24): Promise<Rig> {
     checkpointJournalBytes,
   });
   const made: Rig = { broker, clock, storage, onRead };
-  await broker.createQueue("q", 1_000);
+  await broker.createQueue("q", { visibilityMs: 1_000 });
   return made;
 }
 

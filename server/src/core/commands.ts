@@ -1,4 +1,6 @@
 // What the shell asks of the core: plain data. All times are milliseconds.
+import type { QueueSettings } from "./queue-settings.ts";
+import type { Decision } from "./retry-policy.ts";
 
 /** One message to store, already validated. */
 export interface EnqueueItem {
@@ -10,6 +12,12 @@ export interface EnqueueItem {
   readonly cost: number;
   /** Sorted, without duplicates. */
   readonly throttleKeys: readonly string[];
+  /** Deliver after this time, milliseconds; 0 = at once. Not together with `deliverAt`. */
+  readonly delayMs?: number;
+  /** Deliver at this time of the wall clock; 0 = at once. */
+  readonly deliverAt?: number;
+  /** The message's time to live from its enqueue, milliseconds; 0 = for ever. */
+  readonly ttlMs?: number;
   /** Headers and payload in wire form (fields 2 and 3 of EnqueueRequest and of Message). The core never looks inside. */
   readonly body: Uint8Array;
 }
@@ -37,6 +45,10 @@ export interface SettleItem {
   readonly action: SettleAction;
   /** nack: the reason given by the worker. */
   readonly error: string;
+  /** nack: the delay that the worker asks for; undefined: the queue's policy. */
+  readonly delayMs?: number | undefined;
+  /** nack: another attempt is of no use. */
+  readonly deadLetter?: boolean;
   /** extend: new duration; 0 = the lease's own. */
   readonly extendMs: number;
 }
@@ -90,10 +102,18 @@ export type Command =
       readonly principal: string;
       readonly items: readonly SettleItem[];
     }
-  | { readonly type: "create-queue"; readonly request: RequestId; readonly name: string; readonly visibilityMs: number }
+  | { readonly type: "create-queue"; readonly request: RequestId; readonly name: string; readonly settings: QueueSettings }
   | { readonly type: "delete-queue"; readonly request: RequestId; readonly name: string }
   | { readonly type: "list-queues"; readonly request: RequestId; readonly after: string; readonly limit: number }
   | { readonly type: "queue-stats"; readonly request: RequestId; readonly name: string; readonly topKeys: number }
+  /** What comes after an ended attempt; without effect when message and attempt are others by now. */
+  | {
+      readonly type: "decided";
+      readonly queueNumber: number;
+      readonly sequence: number;
+      readonly attempt: number;
+      readonly decision: Decision;
+    }
   /** The bytes of a message cannot be read back: it is set aside and never delivered. */
   | { readonly type: "quarantine"; readonly queueNumber: number; readonly sequence: number }
   /** The connection is closed; what is remembered of it may go. */

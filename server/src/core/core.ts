@@ -2,19 +2,28 @@
 //   begin(now) -> step(command)* -> finish()
 // and nothing of it may be seen outside before its mutations are durable.
 import type { Command, EnqueueItem, OpenConsumer } from "./commands.ts";
+import { ask, decided, decideOverdue } from "./attempts.ts";
 import { Consumer } from "./consumer.ts";
+import { addDeadLetterQueue, createQueue, deadLetter } from "./dead-letters.ts";
+import type { Waiting } from "./mutations.ts";
 import type { EnqueueOutcome, QueueStats, QueueSummary } from "./effects.ts";
 import { type Failure, failure, invariant } from "./errors.ts";
-import { FormerHolders, ReadyClock, closeConsumer, dropDeadQueues, expireLeases, leaveQueue } from "./lease-endings.ts";
+import { FormerHolders, ReadyClock, closeConsumer, expireLeases, leaveQueue } from "./lease-endings.ts";
 import { Orphans } from "./orphans.ts";
 import { maxQueueNumber } from "./message-id.ts";
-import { MessageState, type Place } from "./message-table.ts";
+import { MessageState, type Place, none } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
+import { type QueueSettings, deadLetterSuffix, isDeadLetterName } from "./queue-settings.ts";
+import type { AttemptEnd } from "./retry-policy.ts";
 import { queueStats, summaryOf } from "./queue-stats.ts";
 import { deliver } from "./scheduling.ts";
 import { settleAll } from "./settlement.ts";
 import { State } from "./state.ts";
 import { type Entropy, type Now, Turn, type TurnResult } from "./turn.ts";
+import { expireMessages, wakeDue } from "./waiting.ts";
+
+/** How often the wall clock is looked at while messages wait for a time of day, milliseconds. */
+const wallClockMs = 1_000;
 
 export interface CoreLimits {
   /** Queues at most; default 10,000. */
@@ -36,6 +45,14 @@ export class Core {
   draining = false;
   /** Polls that were opened and are neither served nor known to find nothing. */
   #undecided: Consumer[] = [];
+  /** Messages that were deciding when the process ended, with how their attempts ended. */
+  askAgain: (readonly [number, AttemptEnd])[] = [];
+  #resumed = false;
+  /** What the steady clock is ahead of the monotonic one. */
+  #steadyBase: number | undefined;
+  /** Of the last turn. */
+  #now: Now = { mono: 0, wall: 0 };
+  #dropping = false;
   readonly #limits: CoreLimits;
   readonly #entropy: Entropy;
   #turn: Turn | undefined;
@@ -48,15 +65,38 @@ export class Core {
   }
 
   begin(now: Now): void {
-    const turn = new Turn(now, this.#entropy, this.#limits.leasesPerTurn, this.#limits.slicePerTurn);
+    const steady = now.mono + this.startClock(now);
+    const turn = new Turn(now, steady, this.#entropy, this.#limits.leasesPerTurn, this.#limits.slicePerTurn);
     this.#turn = turn;
     // Before the commands: a message that came in the very turn that deletes its queue has no place in storage yet.
-    dropDeadQueues(this.state, turn);
+    this.#dropping = this.state.dying.step(this.state, turn);
+    if (!this.#resumed) this.#resume(turn);
+  }
+
+  /** From its first look on, the steady clock shows the wall clock's time of then and goes on by itself; gives the steady
+   * clock's lead over the monotonic one. */
+  startClock(now: Now): number {
+    this.#now = now;
+    return (this.#steadyBase ??= now.wall - now.mono);
+  }
+
+  /** What a restart left open. */
+  #resume(turn: Turn): void {
+    this.#resumed = true;
+    for (const [slot, end] of this.askAgain) ask(this.state, turn, slot, end);
+    this.askAgain = [];
+    // Queues of before there were dead letters get theirs.
+    for (const queue of [...this.state.queuesByName.values()]) {
+      if (!queue.isDeadLetterQueue && queue.deadLetters === 0) addDeadLetterQueue(this.state, turn, queue);
+    }
   }
 
   step(command: Command): void {
     const turn = this.#openTurn();
     switch (command.type) {
+      case "decided":
+        decided(this, turn, command.queueNumber, command.sequence, command.attempt, command.decision);
+        return;
       case "enqueue":
         turn.effects.push({
           type: "enqueued",
@@ -125,7 +165,7 @@ export class Core {
   ): void {
     switch (command.type) {
       case "create-queue": {
-        const refused = this.#createQueue(turn, command.name, command.visibilityMs);
+        const refused = this.#createQueue(turn, command.name, command.settings);
         if (refused === undefined) turn.effects.push({ type: "done", request: command.request });
         else this.#fail(turn, command.request, refused);
         return;
@@ -159,17 +199,46 @@ export class Core {
     const turn = this.#openTurn();
     const expired = expire && expireLeases(this, turn);
     const orphaned = expire && this.orphans.giveUp(this, turn);
-    const dropping = this.state.dying.length > 0;
+    const undecided = decideOverdue(this, turn);
+    const outlived = expireMessages(this, turn);
+    const waking = wakeDue(this, turn);
+    const dropping = this.#dropping || this.state.dying.size > 0;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
-    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || dropping || scheduling };
+    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || undecided || outlived || waking || dropping || scheduling };
   }
 
   /** The monotonic time at which a turn is needed even without a command; Infinity: never. */
   get nextDeadline(): number {
-    return Math.min(this.state.deadlines.first?.deadline ?? Infinity, this.orphans.deadline);
+    const { deadlines, delayed, scheduled, expiries, table, undecided } = this.state;
+    const base = this.#steadyBase ?? 0;
+    let next = Math.min(deadlines.first?.deadline ?? Infinity, this.orphans.deadline, undecided.deadline);
+    if (delayed.size > 0) next = Math.min(next, table.readyAt(delayed.first) - base);
+    if (expiries.size > 0) next = Math.min(next, table.expiresAt(expiries.first) - base);
+    if (scheduled.size === 0) return next;
+    // The wall clock may be set at any moment, so it is looked at every second.
+    const { mono, wall } = this.#now;
+    return Math.min(next, mono + Math.min(table.readyAt(scheduled.first) - wall, wallClockMs));
+  }
+
+  /** When a message is due, or its place: as it is to be stored, wall clock. */
+  storedReadyAt(slot: number): number {
+    const { table } = this.state;
+    const readyAt = table.readyAt(slot);
+    return table.state(slot) === MessageState.delayed ? this.#toWall(readyAt) : readyAt;
+  }
+
+  /** As it is to be stored: wall clock; 0 = never. */
+  storedExpiresAt(slot: number): number {
+    const expiresAt = this.state.table.expiresAt(slot);
+    return expiresAt === 0 ? 0 : this.#toWall(expiresAt);
+  }
+
+  #toWall(steady: number): number {
+    const { mono, wall } = this.#now;
+    return Math.ceil(steady - (mono + (this.#steadyBase ?? 0)) + wall);
   }
 
   /** Where the bytes of a message are, and the page of its facts. */
@@ -218,9 +287,10 @@ export class Core {
     const sequence = queue.nextSequence;
     queue.nextSequence += 1;
     const enqueuedAt = turn.now.wall;
-    const { cost, body } = item;
+    const { cost, body, delayMs = 0, deliverAt = 0, ttlMs = 0 } = item;
     const length = body.byteLength;
     const slot = state.addMessage(lane, {
+      queueNumber: queue.number,
       sequence,
       enqueuedAt,
       readyAt,
@@ -231,8 +301,26 @@ export class Core {
       length,
       page: 0,
     });
-    turn.mutations.push({ type: "enqueued", slot, lane, sequence, enqueuedAt, readyAt, cost, body });
-    state.makeNewReady(slot, lane);
+    const waiting = waitingOf(delayMs, deliverAt, enqueuedAt);
+    const dueAt =
+      waiting === "ready" ? readyAt : waiting === "delayed" ? Math.ceil(enqueuedAt + delayMs) : deliverAt;
+    const expiresAt = ttlMs === 0 ? 0 : Math.ceil(enqueuedAt + ttlMs);
+    turn.mutations.push({
+      type: "enqueued",
+      slot,
+      lane,
+      sequence,
+      enqueuedAt,
+      readyAt: dueAt,
+      waiting,
+      expiresAt,
+      cost,
+      body,
+    });
+    if (ttlMs > 0) state.setExpiry(slot, turn.steady + ttlMs);
+    if (waiting === "ready") state.makeNewReady(slot, lane);
+    else if (waiting === "delayed") state.delay(slot, "steady", turn.steady + delayMs);
+    else state.delay(slot, "wall", deliverAt);
     return state.idOf(slot);
   }
 
@@ -244,7 +332,7 @@ export class Core {
     }
     invariant(!this.state.consumers.has(command.consumer), "a consumer's number is used once");
     const { kind, principal, worker, session } = command;
-    const visibilityMs = command.visibilityMs === 0 ? queue.visibilityMs : command.visibilityMs;
+    const visibilityMs = command.visibilityMs === 0 ? queue.settings.visibilityMs : command.visibilityMs;
     const holder = { kind, principal, worker, session };
     const consumer = new Consumer(command.consumer, queue, holder, command.connection, visibilityMs, command.credit);
     this.state.consumers.set(consumer.id, consumer);
@@ -272,35 +360,45 @@ export class Core {
     this.state.maybeAvailable(consumer);
   }
 
-  #createQueue(turn: Turn, name: string, visibilityMs: number): Failure | undefined {
+  #createQueue(turn: Turn, name: string, settings: QueueSettings): Failure | undefined {
     const { state } = this;
     if (state.queuesByName.has(name)) {
       return failure("QUEUE_EXISTS", `queue "${name}" exists already; choose another name or delete it first`, {
         metadata: { queue: name },
       });
     }
-    if (state.queuesByName.size >= this.#limits.maxQueues) {
+    if (countedQueues(state) >= this.#limits.maxQueues) {
       return failure(
         "TOO_MANY_QUEUES",
         `there are ${this.#limits.maxQueues} queues already; delete one, or raise limits.max_queues`,
       );
     }
-    if (state.nextQueueNumber > maxQueueNumber) {
+    if (state.nextQueueNumber > maxQueueNumber - 1) {
       // An id could not carry the number, so nothing of the queue could ever be settled.
       return failure(
         "TOO_MANY_QUEUES",
         `this store has given all of its ${maxQueueNumber} queue numbers, which are never used again; move to a new store`,
       );
     }
-    const queue = state.addQueue(state.nextQueueNumber, name, visibilityMs);
-    turn.mutations.push({ type: "queue-created", queueNumber: queue.number, name, visibilityMs });
+    if (isDeadLetterName(name)) {
+      createQueue(state, turn, name, { settings });
+      return undefined;
+    }
+    // One that exists under the name is adopted.
+    const existing = state.queuesByName.get(name + deadLetterSuffix);
+    const deadLetters = existing?.number ?? state.nextQueueNumber + 1;
+    const { number } = createQueue(state, turn, name, { settings, deadLetters });
+    if (existing === undefined) createQueue(state, turn, name + deadLetterSuffix, { madeFor: number });
     return undefined;
   }
 
   #deleteQueue(turn: Turn, queue: Queue): void {
+    const deadLetters = this.state.queuesByNumber.get(queue.deadLetters);
+    if (deadLetters?.madeFor === queue.number && !deadLetters.dead) this.#deleteQueue(turn, deadLetters);
+    if (queue.isDeadLetterQueue) this.state.deadLetterQueues -= 1;
     queue.dead = true;
     this.state.queuesByName.delete(queue.name);
-    this.state.dying.push(queue);
+    this.state.dying.add(queue);
     turn.mutations.push({ type: "queue-deleted", queueNumber: queue.number, name: queue.name });
     const gone = failure("QUEUE_NOT_FOUND", `queue "${queue.name}" was deleted`, { metadata: { queue: queue.name } });
     for (const consumer of [...queue.consumers]) {
@@ -316,6 +414,7 @@ export class Core {
     const { state } = this;
     const slot = state.index.get(queueNumber, sequence);
     if (slot === undefined || state.laneOf(slot).key.queue.dead) return;
+    if (state.table.state(slot) === MessageState.quarantined) return;
     const lease = state.leases.get(slot);
     if (lease !== undefined) {
       if (lease.consumer !== undefined) {
@@ -323,7 +422,11 @@ export class Core {
         lease.consumer.undelivered(lease.ordinal);
       }
       state.endLease(lease);
-    } else if (state.table.state(slot) === MessageState.ready) state.unready(slot);
+    } else state.leaveLists(slot);
+    if (!state.laneOf(slot).key.queue.isDeadLetterQueue) {
+      deadLetter(this, turn, slot, "corrupt", "the message cannot be read back from the store");
+      return;
+    }
     state.table.setState(slot, MessageState.quarantined);
     state.setAside.add(slot);
     turn.mutations.push({ type: "quarantined", queueNumber, sequence, page: state.table.page(slot) });
@@ -334,6 +437,17 @@ export class Core {
     const queues = names.slice(0, limit).map((name) => summaryOf(this.state.queuesByName.get(name) as Queue));
     return { queues, total: this.state.queuesByName.size, more: names.length > limit };
   }
+}
+
+/** A message that is due in the past is ready. */
+function waitingOf(delayMs: number, deliverAt: number, now: number): Waiting {
+  if (delayMs > 0) return "delayed";
+  return deliverAt > now ? "scheduled" : "ready";
+}
+
+/** Dead-letter queues come with their queues and do not count. */
+function countedQueues(state: State): number {
+  return state.queuesByName.size - state.deadLetterQueues;
 }
 
 export function unknownQueue(name: string): Failure {

@@ -1,6 +1,7 @@
 // What the core asks of the world once the turn is durable: plain data.
 import type { ConsumerId, LeaseToken, RequestId } from "./commands.ts";
 import type { Failure } from "./errors.ts";
+import type { AttemptEnd } from "./retry-policy.ts";
 
 /** The id of the stored message, or why it was not stored. */
 export type EnqueueOutcome = string | Failure;
@@ -91,5 +92,18 @@ export type Effect =
   /** Nothing is delivered to this consumer any more; what was delivered before stands. */
   | { readonly type: "stopped"; readonly consumer: ConsumerId }
   | { readonly type: "lost"; readonly consumer: ConsumerId; readonly leases: readonly LostLease[] }
+  /** What comes after this ended attempt? Answered by the command `decided`; the retry policy stands in after 1 s. */
+  | {
+      readonly type: "decide";
+      readonly queue: string;
+      readonly id: string;
+      readonly queueNumber: number;
+      readonly sequence: number;
+      readonly fairnessKey: string;
+      readonly throttleKeys: readonly string[];
+      /** Ended ones, this one included. */
+      readonly attempt: number;
+      readonly end: AttemptEnd;
+    }
   /** The consumer is gone from the core: refused at its opening, or its queue was deleted. */
   | { readonly type: "ended"; readonly consumer: ConsumerId; readonly failure: Failure };

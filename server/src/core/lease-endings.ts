@@ -1,10 +1,8 @@
-// How a lease ends other than by an ack: nack, expiry, a stream that died, a release. And how all that a deleted queue
-// held goes, in slices.
+// How a lease ends other than by a settlement: expiry, a stream that died, a release of what was never written.
+import { endAttempt, expire } from "./attempts.ts";
 import type { Consumer } from "./consumer.ts";
+import { drop } from "./dying-queues.ts";
 import type { Lease } from "./lease.ts";
-import { none } from "./message-table.ts";
-import type { LeaseEnd } from "./mutations.ts";
-import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
@@ -92,43 +90,44 @@ export interface Endings {
   readonly readyClock: ReadyClock;
 }
 
-/** The attempt failed, whatever ended it: the message is ready again, behind what is ready already. */
-export function endAttempt(core: Endings, turn: Turn, lease: Lease, by: Exclude<LeaseEnd, "release">): void {
-  giveBack(core, turn, lease, by);
-}
-
 /** Not begun: the message returns to its place, without an attempt. */
 export function release(core: Endings, turn: Turn, lease: Lease): void {
-  giveBack(core, turn, lease, "release");
-}
-
-function giveBack(core: Endings, turn: Turn, lease: Lease, by: LeaseEnd): void {
-  const counted = by !== "release";
   const { state } = core;
   const { table } = state;
-  const { slot, consumer } = lease;
-  const { queue } = state.laneOf(slot).key;
-  const sequence = table.sequence(slot);
-  if (consumer !== undefined) core.formerHolders.add(consumer.connection, queue.number, sequence);
-  state.endLease(lease);
-  if (queue.dead) {
-    drop(state, turn, slot);
+  const { slot } = lease;
+  if (!leaveLease(core, turn, lease)) return;
+  const expiresAt = table.expiresAt(slot);
+  if (expiresAt !== 0 && expiresAt <= turn.steady) {
+    expire(core, turn, slot);
     return;
-  }
-  if (counted) {
-    table.setAttempts(slot, table.attempts(slot) + 1);
-    table.setReadyAt(slot, core.readyClock.readRetry(turn));
   }
   turn.mutations.push({
     type: "returned",
-    queueNumber: queue.number,
-    sequence,
+    queueNumber: table.queueNumber(slot),
+    sequence: table.sequence(slot),
     page: table.page(slot),
-    counted,
+    counted: false,
     readyAt: table.readyAt(slot),
-    by,
+    waiting: "ready",
+    by: "release",
   });
+  if (expiresAt !== 0 && table.expiryPlace(slot) < 0) state.setExpiry(slot, expiresAt);
   state.makeReady(slot);
+}
+
+/** The lease is over, and the message stands in no list. false: its queue was deleted, and the message went with it. */
+export function leaveLease(core: Endings, turn: Turn, lease: Lease): boolean {
+  const { state } = core;
+  const { slot, consumer } = lease;
+  const { table } = state;
+  if (consumer !== undefined) {
+    core.formerHolders.add(consumer.connection, table.queueNumber(slot), table.sequence(slot));
+  }
+  const { queue } = state.laneOf(slot).key;
+  state.endLease(lease);
+  if (!queue.dead) return true;
+  drop(state, turn, slot);
+  return false;
 }
 
 /** Ends the leases whose time is over; true when there are more than one turn may end. */
@@ -141,7 +140,7 @@ export function expireLeases(core: Endings, turn: Turn): boolean {
     turn.sliceBudget -= 1;
     const { consumer, token } = lease;
     if (consumer !== undefined) turn.lost(consumer, { id: core.state.idOf(lease.slot), token });
-    endAttempt(core, turn, lease, "expiry");
+    endAttempt(core, turn, lease, { by: "expiry" });
   }
 }
 
@@ -162,7 +161,7 @@ export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, wri
   for (let lease = consumer.firstLease; lease !== undefined;) {
     const after: Lease | undefined = lease.next;
     if (consumer.holder.kind === "poll") consumer.drop(lease, core.state.table.length(lease.slot));
-    else endAttempt(core, turn, lease, "dead-stream");
+    else endAttempt(core, turn, lease, { by: "dead-stream" });
     lease = after;
   }
   core.formerHolders.closed(consumer.connection);
@@ -173,52 +172,4 @@ export function leaveQueue(state: State, consumer: Consumer): void {
   consumer.queue.line.leave(consumer);
   consumer.queue.consumers.delete(consumer);
   state.consumers.delete(consumer.id);
-}
-
-/** Takes messages of deleted queues out, as many as the turn may; true when some are left. */
-export function dropDeadQueues(state: State, turn: Turn): boolean {
-  while (state.dying.length > 0) {
-    const queue = state.dying[0] as Queue;
-    for (const consumer of queue.consumers) {
-      while (consumer.firstLease !== undefined && turn.dropBudget > 0) {
-        turn.dropBudget -= 1;
-        const { slot } = consumer.firstLease;
-        state.endLease(consumer.firstLease);
-        drop(state, turn, slot);
-      }
-      if (turn.dropBudget <= 0) return true;
-      queue.consumers.delete(consumer);
-    }
-    for (const key of queue.keys.values()) {
-      for (const lane of key.lanes()) {
-        while (lane.head !== none && turn.dropBudget > 0) {
-          turn.dropBudget -= 1;
-          const slot = lane.head;
-          state.unready(slot);
-          drop(state, turn, slot);
-        }
-        if (turn.dropBudget <= 0) return true;
-      }
-    }
-    for (const slot of state.setAside) {
-      if (state.laneOf(slot).key.queue === queue) drop(state, turn, slot);
-    }
-    // What a long poll still holds goes when its lease ends.
-    state.dying.shift();
-    state.queuesByNumber.delete(queue.number);
-  }
-  return false;
-}
-
-function drop(state: State, turn: Turn, slot: number): void {
-  const { table } = state;
-  state.setAside.delete(slot);
-  const record = table.record(slot);
-  const length = table.length(slot);
-  const page = table.page(slot);
-  const { key, keyGone } = state.removeMessage(slot);
-  turn.mutations.push({ type: "dropped", page, record, length });
-  if (keyGone && key.weighed) {
-    turn.mutations.push({ type: "forgotten", queueNumber: key.queue.number, fairnessKey: key.name });
-  }
 }

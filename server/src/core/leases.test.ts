@@ -208,7 +208,7 @@ describe("the form without token", () => {
 describe("expiry", () => {
   test("ends the lease at its deadline, not before, and counts an attempt", () => {
     const driver = new CoreDriver();
-    driver.createQueue("short", 1_000);
+    driver.createQueue("short", { visibilityMs: 1_000 });
     driver.enqueue("k", { queue: "short" });
     const consumer = driver.open({ queue: "short" });
     const [delivery] = consumer.pull(1) as [Delivery];

@@ -8,6 +8,7 @@ const chunkSize = 8_192;
 
 function message(number: number): NewMessage {
   return {
+    queueNumber: 7,
     sequence: 2 ** 33 + number,
     enqueuedAt: 1_750_000_000_000 + number,
     readyAt: 1_750_000_000_500 + number,
@@ -22,7 +23,7 @@ function message(number: number): NewMessage {
 
 function add(table: MessageTable, number: number): number {
   const slot = table.allocate();
-  table.fill(slot, number % 1_000, 7, message(number));
+  table.fill(slot, number % 1_000, message(number));
   return slot;
 }
 

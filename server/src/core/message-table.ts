@@ -9,7 +9,19 @@ const chunkMask = chunkSize - 1;
 /** No slot, no lease. */
 export const none = -1;
 
-export const MessageState = { free: 0, ready: 1, leased: 2, quarantined: 3 } as const;
+/**
+ * ready: stands in its lane. leased. quarantined: its bytes cannot be read. delayed: waits for a duration. scheduled: waits
+ * for a time of the wall clock. deciding: its attempt has ended, and its queue's hook says what comes next.
+ */
+export const MessageState = {
+  free: 0,
+  ready: 1,
+  leased: 2,
+  quarantined: 3,
+  delayed: 4,
+  scheduled: 5,
+  deciding: 6,
+} as const;
 
 /** Where the bytes of a message are. The core keeps these numbers for the storage layer and never reads them. */
 export interface Place {
@@ -21,12 +33,20 @@ export interface Place {
   readonly page: number;
 }
 
-/** `chunkSize` rows; 63 bytes a row. */
+class Expiry {
+  /** Steady clock, milliseconds; 0 = never. */
+  readonly at = new Float64Array(chunkSize);
+  /** Place in the heap of expiries; none = not in it. */
+  readonly place = new Int32Array(chunkSize).fill(none);
+}
+
+/** `chunkSize` rows; 63 bytes a row, 12 more with a time to live, 4 more with an ended attempt. */
 class Chunk {
   readonly next = new Int32Array(chunkSize);
   readonly prev = new Int32Array(chunkSize);
   readonly lane = new Int32Array(chunkSize);
-  /** Of its lane's key's queue: looked at for every message found by id, so not three objects away. */
+  /** The queue that it was enqueued to. With the sequence it is the message's name for ever, in whatever queue it is now
+   * (that is its lane's). */
   readonly queueNumber = new Uint32Array(chunkSize);
   readonly sequence = new Float64Array(chunkSize);
   readonly enqueuedAt = new Float64Array(chunkSize);
@@ -38,6 +58,10 @@ class Chunk {
   readonly offset = new Uint32Array(chunkSize);
   readonly length = new Uint32Array(chunkSize);
   readonly page = new Uint32Array(chunkSize);
+  // Made when the first message of the chunk needs them.
+  expiry: Expiry | undefined = undefined;
+  /** Milliseconds from the enqueue to the end of the first attempt, plus one; 0 = none has ended. */
+  firstFailure: Uint32Array | undefined = undefined;
   used = 0;
   /** Head of the list of free rows, linked through `next`. */
   free = 0;
@@ -149,6 +173,34 @@ export class MessageTable {
   cost(slot: number): number {
     return this.#chunk(slot).cost[slot & chunkMask] as number;
   }
+  /** When its time to live is over, steady clock; 0 = never. */
+  expiresAt(slot: number): number {
+    return this.#chunk(slot).expiry?.at[slot & chunkMask] ?? 0;
+  }
+  setExpiresAt(slot: number, value: number): void {
+    const chunk = this.#chunk(slot);
+    if (chunk.expiry === undefined && value === 0) return;
+    (chunk.expiry ??= new Expiry()).at[slot & chunkMask] = value;
+  }
+  expiryPlace(slot: number): number {
+    return this.#chunk(slot).expiry?.place[slot & chunkMask] ?? none;
+  }
+  setExpiryPlace(slot: number, place: number): void {
+    const { expiry } = this.#chunk(slot);
+    if (expiry !== undefined) expiry.place[slot & chunkMask] = place;
+  }
+  /** When its first attempt ended, wall clock, exact for 49 days after its enqueue; 0 = none has. */
+  firstFailedAt(slot: number): number {
+    const since = this.#chunk(slot).firstFailure?.[slot & chunkMask] ?? 0;
+    return since === 0 ? 0 : this.enqueuedAt(slot) + since - 1;
+  }
+  /** 0 = none. */
+  setFirstFailedAt(slot: number, wall: number): void {
+    const chunk = this.#chunk(slot);
+    if (chunk.firstFailure === undefined && wall === 0) return;
+    const since = wall === 0 ? 0 : Math.min(Math.max(wall - this.enqueuedAt(slot), 0) + 1, 0xffff_ffff);
+    (chunk.firstFailure ??= new Uint32Array(chunkSize))[slot & chunkMask] = since;
+  }
   state(slot: number): number {
     return this.#chunk(slot).state[slot & chunkMask] as number;
   }
@@ -171,6 +223,19 @@ export class MessageTable {
     this.#chunk(slot).page[slot & chunkMask] = page;
   }
 
+  /** The first used row from this one on; none = there is none. Rows that come into use meanwhile may be passed over. */
+  usedFrom(slot: number): number {
+    for (let number = slot >>> chunkBits; number < this.#chunks.length; number += 1) {
+      const chunk = this.#chunks[number];
+      if (chunk === undefined) continue;
+      const first = number === slot >>> chunkBits ? slot & chunkMask : 0;
+      for (let row = first; row < chunkSize; row += 1) {
+        if (chunk.state[row] !== MessageState.free) return number * chunkSize + row;
+      }
+    }
+    return none;
+  }
+
   /** All used rows, in no order that means anything. */
   *slots(): Iterable<number> {
     for (const [number, chunk] of this.#chunks.entries()) {
@@ -190,11 +255,11 @@ export class MessageTable {
   }
 
   /** The columns that are fixed when a message enters; links and lists are the lane's. */
-  fill(slot: number, lane: number, queueNumber: number, facts: NewMessage): void {
+  fill(slot: number, lane: number, facts: NewMessage): void {
     const chunk = this.#chunk(slot);
     const row = slot & chunkMask;
     chunk.lane[row] = lane;
-    chunk.queueNumber[row] = queueNumber;
+    chunk.queueNumber[row] = facts.queueNumber;
     chunk.sequence[row] = facts.sequence;
     chunk.enqueuedAt[row] = facts.enqueuedAt;
     chunk.readyAt[row] = facts.readyAt;
@@ -207,10 +272,21 @@ export class MessageTable {
     chunk.page[row] = facts.page;
     chunk.next[row] = none;
     chunk.prev[row] = none;
+    if (chunk.expiry !== undefined) {
+      chunk.expiry.at[row] = 0;
+      chunk.expiry.place[row] = none;
+    }
+    if (chunk.firstFailure !== undefined) chunk.firstFailure[row] = 0;
+  }
+
+  setLane(slot: number, lane: number): void {
+    this.#chunk(slot).lane[slot & chunkMask] = lane;
   }
 }
 
 export interface NewMessage extends Place {
+  /** The queue that it was enqueued to. */
+  readonly queueNumber: number;
   readonly sequence: number;
   /** Wall clock, milliseconds. */
   readonly enqueuedAt: number;

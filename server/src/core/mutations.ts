@@ -1,6 +1,8 @@
 // What a turn changed, in order: plain data that the storage layer writes down. Together with the catalog it is all that
 // is needed to build the core again.
 import type { ConsumerKind, LeaseToken } from "./commands.ts";
+import type { QueueSettings } from "./queue-settings.ts";
+import type { AttemptEnd, DeadLetterReason } from "./retry-policy.ts";
 
 /** The messages of one fairness key with the same set of throttle keys. */
 export interface LaneFacts {
@@ -26,8 +28,12 @@ export interface Holder {
   readonly session: string;
 }
 
+/** What a message waits for: nothing, a duration, a time of day. */
+export type Waiting = "ready" | "delayed" | "scheduled";
+
 /** Where the facts and bytes of a changed message stand at that moment. */
 interface Located {
+  /** The queue that it was enqueued to: part of its name, wherever it is now. */
   readonly queueNumber: number;
   readonly sequence: number;
   /** Page of its facts; 0 = none yet. */
@@ -41,7 +47,11 @@ export interface EnqueuedMutation {
   readonly sequence: number;
   /** Wall clock. */
   readonly enqueuedAt: number;
+  /** Wall clock: its place in its lane, or when it is due. */
   readonly readyAt: number;
+  readonly waiting: Waiting;
+  /** Wall clock; 0 = never. */
+  readonly expiresAt: number;
   readonly cost: number;
   readonly body: Uint8Array;
 }
@@ -58,18 +68,61 @@ export interface LeasedMutation extends Located {
 /** What ends a lease whose message stays. A stream that came back too late after a restart died as well. */
 export type LeaseEnd = "nack" | "expiry" | "dead-stream" | "release";
 
-/** A lease ended and the message is ready again; `counted` = an attempt ended. */
+/** A lease ended and the message is ready again, or waits; `counted` = an attempt ended. */
 export interface ReturnedMutation extends Located {
   readonly type: "returned";
   readonly counted: boolean;
+  /** Wall clock: its place in its lane, or when it is due. */
   readonly readyAt: number;
+  readonly waiting: Exclude<Waiting, "scheduled">;
   /** For telemetry; not stored. */
   readonly by: LeaseEnd;
 }
 
-/** Acked. */
+/** An attempt ended, and the queue's hook is asked what comes next. */
+export interface DecidingMutation extends Located {
+  readonly type: "deciding";
+  readonly end: AttemptEnd;
+}
+
+/** It was decided that the message is delivered again. */
+export interface DecidedMutation extends Located {
+  readonly type: "decided";
+  readonly readyAt: number;
+  readonly waiting: Exclude<Waiting, "scheduled">;
+}
+
+/** Why a message was dead-lettered; a record of its own, under the message's name. */
+export interface FailureRecord {
+  readonly reason: DeadLetterReason;
+  /** What the last attempt failed of. */
+  readonly error: string;
+  /** Wall clock: the end of the first attempt, and of the last. */
+  readonly firstFailedAt: number;
+  readonly lastFailedAt: number;
+  readonly sourceQueue: string;
+}
+
+/** To another queue: dead-lettered (with a failure record) or redriven. It is ready there, with a new place. */
+export interface MovedMutation extends Located {
+  readonly type: "moved";
+  readonly lane: NumberedLane;
+  readonly readyAt: number;
+  /** Wall clock; 0 = never. */
+  readonly expiresAt: number;
+  readonly attempts: number;
+  /** undefined: redriven, and the record of its failure goes. */
+  readonly failure: FailureRecord | undefined;
+  /** Its bytes cannot be read: it is set aside in its new queue. */
+  readonly quarantined: boolean;
+}
+
+/** Acked, or gone for another reason. */
 export interface RemovedMutation extends Located {
   readonly type: "removed";
+  readonly by: "ack" | "ttl" | "cancel" | "purge";
+  /** There may be a record of its failure, which goes with it. */
+  readonly hasFailure: boolean;
   readonly record: number;
   readonly length: number;
 }
@@ -82,6 +135,8 @@ export interface QuarantinedMutation extends Located {
 /** Gone with its queue: the queue's number is dead, so nothing is written for it, but its bytes may go. */
 export interface DroppedMutation {
   readonly type: "dropped";
+  /** There may be a record of its failure under this name, which goes with it. */
+  readonly failure: { readonly queueNumber: number; readonly sequence: number } | undefined;
   readonly page: number;
   readonly record: number;
   readonly length: number;
@@ -105,7 +160,15 @@ export interface QueueCreatedMutation {
   readonly type: "queue-created";
   readonly queueNumber: number;
   readonly name: string;
-  readonly visibilityMs: number;
+  readonly settings: QueueSettings;
+  /** Number of its dead-letter queue; 0 = none. */
+  readonly deadLetters: number;
+  /** Dead-letter queues: number of the queue that it was made with; 0 = it was made by itself. */
+  readonly madeFor: number;
+}
+
+export interface QueueUpdatedMutation extends Omit<QueueCreatedMutation, "type"> {
+  readonly type: "queue-updated";
 }
 
 export interface QueueDeletedMutation {
@@ -118,10 +181,14 @@ export type Mutation =
   | EnqueuedMutation
   | LeasedMutation
   | ReturnedMutation
+  | DecidingMutation
+  | DecidedMutation
+  | MovedMutation
   | RemovedMutation
   | QuarantinedMutation
   | DroppedMutation
   | WeighedMutation
   | ForgottenMutation
   | QueueCreatedMutation
+  | QueueUpdatedMutation
   | QueueDeletedMutation;

@@ -4,7 +4,6 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { Delivery } from "./effects.ts";
 import { CoreDriver, item } from "./testing/core-driver.ts";
-import { DurableLedger } from "./testing/durable-ledger.ts";
 
 const seed = 20_250_706;
 const sequences = (deliveries: readonly Delivery[]): number[] => deliveries.map(({ sequence }) => sequence);
@@ -173,15 +172,13 @@ describe("the order of a key", () => {
           driver.pass(pass);
           for (const delivery of consumer.pull(pull)) if (action !== "keep") consumer.settle(delivery, action);
         }
-        const ledger = new DurableLedger();
-        ledger.apply(driver.mutations);
         const orders = (): number[][] => {
           const all = driver.open().pull(200);
           return ["a", "b"].map((name) => sequences(all.filter(({ fairnessKey }) => fairnessKey === name)));
         };
         // Leases stand over a restart, so both worlds deliver only what is ready.
         const restored = driver.newCore();
-        ledger.restore(restored, driver);
+        driver.durable.restore(restored, driver);
         const expected = orders();
         driver.restartOn(restored);
         const got = orders();

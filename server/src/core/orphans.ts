@@ -1,7 +1,8 @@
 // Leases of streams from before a restart. They stand until their stream, which names itself, takes them up again; those
 // that nobody has taken up after 5 s count as leases of a stream that ended.
 import type { Consumer } from "./consumer.ts";
-import { type Endings, endAttempt } from "./lease-endings.ts";
+import { endAttempt } from "./attempts.ts";
+import type { Endings } from "./lease-endings.ts";
 import type { Lease } from "./lease.ts";
 import type { Turn } from "./turn.ts";
 
@@ -57,7 +58,7 @@ export class Orphans {
       // Oldest first: each then goes to the very tail of its lane.
       const some = leases.splice(0, Math.max(0, turn.sliceBudget));
       turn.sliceBudget -= some.length;
-      for (const lease of some) if (isOrphan(lease)) endAttempt(core, turn, lease, "dead-stream");
+      for (const lease of some) if (isOrphan(lease)) endAttempt(core, turn, lease, { by: "dead-stream" });
       if (leases.length > 0) return true;
       this.#bySession.delete(name);
     }

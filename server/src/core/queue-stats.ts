@@ -12,7 +12,7 @@ export function queueStats(queue: Queue, topKeys: number): QueueStats {
   return {
     ...summaryOf(queue),
     activeKeys: queue.ring.size,
-    visibilityMs: queue.visibilityMs,
+    visibilityMs: queue.settings.visibilityMs,
     keys: busiest(queue.keys.values(), topKeys).map(statsOf),
     truncated: queue.keys.size > topKeys,
   };

@@ -3,11 +3,18 @@ import type { Consumer } from "./consumer.ts";
 import { ConsumerLine } from "./consumer.ts";
 import type { FairnessKey } from "./fairness-key.ts";
 import { FairnessRing } from "./fairness-ring.ts";
+import { isDeadLetterName, type QueueSettings } from "./queue-settings.ts";
 
 export class Queue {
   readonly number: number;
   readonly name: string;
-  visibilityMs: number;
+  settings: QueueSettings;
+  /** Number of its dead-letter queue; 0 = it has none. */
+  deadLetters: number;
+  /** Dead-letter queues: number of the queue that it was made with, and goes with; 0 = it was made by itself. */
+  readonly madeFor: number;
+  /** Holds what other queues could not deliver. */
+  readonly isDeadLetterQueue: boolean;
   nextSequence = 1;
   readonly keys = new Map<string, FairnessKey>();
   readonly ring = new FairnessRing();
@@ -21,9 +28,12 @@ export class Queue {
   /** Stands in the core's list of queues to schedule. */
   scheduled = false;
 
-  constructor(number: number, name: string, visibilityMs: number) {
+  constructor(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number) {
     this.number = number;
     this.name = name;
-    this.visibilityMs = visibilityMs;
+    this.settings = settings;
+    this.deadLetters = deadLetters;
+    this.madeFor = madeFor;
+    this.isDeadLetterQueue = isDeadLetterName(name);
   }
 }

@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import type { Delivery } from "./effects.ts";
 import { maxQueueNumber } from "./message-id.ts";
 import { CoreDriver, item } from "./testing/core-driver.ts";
+import { defaultQueueSettings } from "./queue-settings.ts";
 
 const visibilityMs = 30_000;
 
@@ -20,7 +21,7 @@ describe("creating queues", () => {
 
   test("a number that no id can carry is never given", () => {
     const driver = new CoreDriver();
-    driver.core.state.nextQueueNumber = maxQueueNumber;
+    driver.core.state.nextQueueNumber = maxQueueNumber - 1;
     assert.equal(driver.createQueue("last"), undefined);
     const [id] = driver.enqueue("k", { queue: "last" });
     const [delivery] = driver.open({ queue: "last" }).pull(1);
@@ -32,7 +33,7 @@ describe("creating queues", () => {
 
   test("a consumer has the queue's visibility timeout unless it names its own", () => {
     const driver = new CoreDriver();
-    driver.createQueue("r", 1_234);
+    driver.createQueue("r", { visibilityMs: 1_234 });
     assert.equal(driver.open({ queue: "r" }).opened?.visibilityMs, 1_234);
     assert.equal(driver.open({ queue: "r", visibilityMs: 9 }).opened?.visibilityMs, 9);
   });
@@ -59,20 +60,20 @@ describe("deleting a queue", () => {
     const request = driver.nextNumber();
     driver.turn([{ type: "delete-queue", request, name: "q" }]);
     const again = driver.nextNumber();
-    driver.turn([{ type: "create-queue", request: again, name: "q", visibilityMs: 1_000 }]);
+    driver.turn([{ type: "create-queue", request: again, name: "q", settings: defaultQueueSettings }]);
     const [id] = driver.enqueue("a") as [string];
     // Slices go on with every turn; the new queue knows nothing of them.
     assert.equal(driver.stats().depth, 1);
     const consumer = driver.open({ credit: 10 });
     assert.equal(consumer.takeOne().id, id);
     assert.equal(consumer.received[0]?.weight, 1);
-    for (const { id: old, token } of held) assert.equal(driver.tell(old, "ack", { token }), "MESSAGE_NOT_FOUND");
+    for (const { id: old, token } of held) assert.equal(driver.tell(old, "ack", { token }), "LEASE_LOST");
     driver.run();
     // What a poll held goes when its leases end.
     assert.equal(driver.core.state.table.size, 1 + 5);
     driver.wait(visibilityMs);
     assert.equal(driver.core.state.table.size, 1);
-    assert.equal(driver.core.state.queuesByNumber.size, 1);
+    assert.equal(driver.core.state.queuesByNumber.size, 2);
     const dropped = driver.mutations.filter(({ type }) => type === "dropped");
     assert.equal(dropped.length, 60);
   });
@@ -83,7 +84,7 @@ describe("deleting a queue", () => {
     driver.deleteQueue("q");
     driver.createQueue("q");
     const numbers = driver.mutations.flatMap((each) => (each.type === "queue-created" ? [each.queueNumber] : []));
-    assert.deepEqual(numbers, [1, 2]);
+    assert.deepEqual(numbers, [1, 2, 3, 4]);
   });
 
   test("moves no more than a slice in a turn", () => {
@@ -94,7 +95,7 @@ describe("deleting a queue", () => {
     for (let before = table.size; before > 0; before = table.size) {
       const { mutations, more } = driver.turn();
       assert.ok(mutations.length <= 7 && table.size === before - mutations.length);
-      assert.equal(more, table.size > 0 || driver.core.state.dying.length > 0);
+      assert.equal(more, table.size > 0 || driver.core.state.dying.size > 0);
     }
   });
 
@@ -108,7 +109,7 @@ describe("deleting a queue", () => {
     driver.turn([{ type: "delete-queue", request: driver.nextNumber(), name: "q" }]);
     driver.pass(visibilityMs);
     driver.turn();
-    assert.ok(driver.core.state.dying.length > 0);
+    assert.ok(driver.core.state.dying.size > 0);
     assert.equal(consumer.lost.length, 1);
   });
 
@@ -126,6 +127,7 @@ describe("what operators see", () => {
   test("a list in pages, by name", () => {
     const driver = new CoreDriver();
     for (const name of ["b", "a", "é", "A", "c"]) driver.createQueue(name);
+    for (const name of ["b", "a", "é", "A", "c", "q"]) driver.deleteQueue(`${name}.dlq`);
     driver.enqueue("k", { queue: "b", count: 3 });
     driver.open({ queue: "b" }).pull(1);
     const page = (after: string, limit: number) => {
@@ -178,7 +180,7 @@ describe("what operators see", () => {
 });
 
 describe("a message whose bytes cannot be read", () => {
-  test("is set aside, and never delivered again", () => {
+  test("is dead-lettered, set aside there, and never delivered again", () => {
     const driver = new CoreDriver();
     driver.enqueue("k", { count: 3 });
     const consumer = driver.open({ kind: "consume" });
@@ -192,7 +194,8 @@ describe("a message whose bytes cannot be read", () => {
       other.take().map(({ sequence }) => sequence),
       [1, 3],
     );
-    assert.equal(driver.stats().depth, 3);
+    assert.deepEqual([driver.stats().depth, driver.stats("q.dlq").depth], [2, 1]);
+    assert.deepEqual(driver.open({ queue: "q.dlq", credit: 1 }).take(), []);
     // Twice is once; and what is ready, or gone, is no trouble either.
     driver.run({ type: "quarantine", queueNumber: 1, sequence: 2 });
     driver.run({ type: "quarantine", queueNumber: 1, sequence: 99 });

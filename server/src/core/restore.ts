@@ -5,7 +5,10 @@ import type { Core } from "./core.ts";
 import { type FairnessKey } from "./fairness-key.ts";
 import { type Lane, precedes } from "./lane.ts";
 import { MessageState, type NewMessage, none } from "./message-table.ts";
-import type { Holder, LaneFacts } from "./mutations.ts";
+import type { Holder, LaneFacts, Waiting } from "./mutations.ts";
+import { Queue } from "./queue.ts";
+import { type QueueSettings, defaultQueueSettings } from "./queue-settings.ts";
+import type { AttemptEnd } from "./retry-policy.ts";
 import type { Now } from "./turn.ts";
 
 export interface StoredLease {
@@ -16,9 +19,22 @@ export interface StoredLease {
   readonly holder: Holder;
 }
 
+/** Where a message moved to. */
+export interface MovedTo {
+  readonly lane: LaneFacts;
+  readonly readyAt: number;
+  /** Wall clock; 0 = never. */
+  readonly expiresAt: number;
+  readonly attempts: number;
+  readonly quarantined: boolean;
+}
+
 export class Restorer {
   readonly #core: Core;
   readonly #leases = new Map<number, StoredLease>();
+  readonly #deciding = new Map<number, AttemptEnd>();
+  /** By number, for the time of reading. */
+  readonly #deleted = new Map<number, Queue>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -28,8 +44,8 @@ export class Restorer {
     this.#core.state.salt = salt;
   }
 
-  queue(number: number, name: string, visibilityMs: number): void {
-    this.#core.state.addQueue(number, name, visibilityMs);
+  queue(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number): void {
+    this.#core.state.addQueue(number, name, settings, deadLetters, madeFor);
   }
 
   /** Sequences below were given before. false: the queue is gone. */
@@ -40,14 +56,49 @@ export class Restorer {
     return true;
   }
 
-  /** The slot of the message, or undefined: its queue is gone. */
-  message(lane: LaneFacts, facts: NewMessage): number | undefined {
+  /** In no list; what it is in is said next. */
+  message(lane: LaneFacts, facts: NewMessage): number {
+    this.nextSequence(facts.queueNumber, facts.sequence + 1);
+    return this.#core.state.addMessage(this.#laneOf(lane), facts);
+  }
+
+  /** A queue that is gone by the end stands in for itself until then: some of its messages may have moved on. */
+  #laneOf({ queueNumber, fairnessKey, throttleKeys }: LaneFacts): Lane {
     const { state } = this.#core;
-    const queue = state.queuesByNumber.get(lane.queueNumber);
-    if (queue === undefined) return undefined;
-    this.nextSequence(lane.queueNumber, facts.sequence + 1);
-    this.#core.readyClock.read(facts.readyAt);
-    return state.addMessage(state.laneFor(state.keyOf(queue, lane.fairnessKey), lane.throttleKeys), facts);
+    const queue = state.queuesByNumber.get(queueNumber) ?? this.#deletedQueue(queueNumber);
+    return state.laneFor(state.keyOf(queue, fairnessKey), throttleKeys);
+  }
+
+  #deletedQueue(number: number): Queue {
+    let queue = this.#deleted.get(number);
+    if (queue === undefined) {
+      queue = new Queue(number, "", defaultQueueSettings, 0, 0);
+      queue.dead = true;
+      this.#deleted.set(number, queue);
+    }
+    return queue;
+  }
+
+  /** What is left in queues that are gone; each is to be removed. */
+  *ofDeletedQueues(): Iterable<number> {
+    if (this.#deleted.size === 0) return;
+    const { table } = this.#core.state;
+    for (let slot = table.usedFrom(0); slot !== none; slot = table.usedFrom(slot + 1)) {
+      if (this.#core.state.laneOf(slot).key.queue.dead) yield slot;
+    }
+  }
+
+  /** Whether it was a dead letter when its queue was deleted; of a deleted queue the kind is not known. */
+  mayHaveFailure(slot: number): boolean {
+    return this.#core.state.laneOf(slot).queueNumber !== this.#core.state.table.queueNumber(slot);
+  }
+
+  expiresAt(slot: number, wall: number): void {
+    this.#core.state.table.setExpiresAt(slot, wall);
+  }
+
+  firstFailedAt(slot: number, wall: number): void {
+    this.#core.state.table.setFirstFailedAt(slot, wall);
   }
 
   find(queueNumber: number, sequence: number): number | undefined {
@@ -55,17 +106,48 @@ export class Restorer {
   }
 
   leased(slot: number, lease: StoredLease): void {
-    this.#core.state.table.setState(slot, MessageState.leased);
+    const { table } = this.#core.state;
+    table.setState(slot, MessageState.leased);
+    this.#core.readyClock.read(table.readyAt(slot));
     this.#leases.set(slot, lease);
   }
 
-  returned(slot: number, counted: boolean, readyAt: number): void {
+  /** @param at wall clock */
+  attemptEnded(slot: number, at: number): void {
     const { table } = this.#core.state;
+    const attempts = table.attempts(slot) + 1;
+    table.setAttempts(slot, attempts);
+    if (attempts === 1) table.setFirstFailedAt(slot, at);
+  }
+
+  returned(slot: number, readyAt: number, waiting: Waiting): void {
     this.#leases.delete(slot);
-    table.setState(slot, MessageState.ready);
-    if (counted) table.setAttempts(slot, table.attempts(slot) + 1);
+    this.#deciding.delete(slot);
+    this.waits(slot, readyAt, waiting);
+  }
+
+  waits(slot: number, readyAt: number, waiting: Waiting): void {
+    const { table } = this.#core.state;
+    table.setState(slot, MessageState[waiting]);
     table.setReadyAt(slot, readyAt);
-    this.#core.readyClock.read(readyAt);
+    if (waiting === "ready") this.#core.readyClock.read(readyAt);
+  }
+
+  deciding(slot: number, end: AttemptEnd): void {
+    this.#leases.delete(slot);
+    this.#core.state.table.setState(slot, MessageState.deciding);
+    this.#deciding.set(slot, end);
+  }
+
+  moved(slot: number, to: MovedTo): void {
+    const { state } = this.#core;
+    state.setAside.delete(slot);
+    state.moveMessage(slot, this.#laneOf(to.lane));
+    state.table.setAttempts(slot, to.attempts);
+    state.table.setFirstFailedAt(slot, 0);
+    state.table.setExpiresAt(slot, to.expiresAt);
+    this.returned(slot, to.readyAt, "ready");
+    if (to.quarantined) this.quarantined(slot);
   }
 
   removed(slot: number): void {
@@ -73,10 +155,10 @@ export class Restorer {
     // So that an ack whose answer was lost in the crash is answered OK again.
     if (lease !== undefined) {
       const { recent, table } = this.#core.state;
-      const { queueNumber } = this.#core.state.laneOf(slot);
-      recent.add(lease.token, "ack", queueNumber, table.sequence(slot));
+      recent.add(lease.token, "ack", table.queueNumber(slot), table.sequence(slot));
     }
     this.#leases.delete(slot);
+    this.#deciding.delete(slot);
     this.#core.state.setAside.delete(slot);
     this.#core.state.removeMessage(slot);
   }
@@ -98,13 +180,36 @@ export class Restorer {
 
   /** Links messages into lanes and keys into rings; leases stand and start their full time anew. */
   finish(now: Now): void {
+    this.#deleted.clear();
+    this.#core.startClock(now);
+    this.#wait(now);
     this.#link();
     const { state, orphans } = this.#core;
+    for (const [slot, end] of this.#deciding) this.#core.askAgain.push([slot, end]);
+    this.#deciding.clear();
     for (const [slot, stored] of this.#leases) {
       const lease = state.addLease(slot, stored.token, stored.durationMs, stored.holder, stored.leasedAt, now.mono);
       if (stored.holder.kind !== "poll") orphans.add(lease, state.laneOf(slot).queueNumber, now.mono);
     }
     this.#leases.clear();
+  }
+
+  /** Delays and times to live go on by the wall clock, which now agrees with the steady one. */
+  #wait(now: Now): void {
+    const { state, readyClock } = this.#core;
+    const { table } = state;
+    for (let slot = table.usedFrom(0); slot !== none; slot = table.usedFrom(slot + 1)) {
+      const expiresAt = table.expiresAt(slot);
+      if (expiresAt !== 0) state.setExpiry(slot, expiresAt);
+      const what = table.state(slot);
+      if (what !== MessageState.delayed && what !== MessageState.scheduled) continue;
+      const due = table.readyAt(slot);
+      if (due > now.wall) state.delay(slot, what === MessageState.delayed ? "steady" : "wall", due);
+      else {
+        readyClock.read(due);
+        table.setState(slot, MessageState.ready);
+      }
+    }
   }
 
   #link(): void {

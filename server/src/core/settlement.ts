@@ -1,11 +1,14 @@
 // Ack, nack, extend and release of leases, fenced by their tokens.
+import { endAttempt } from "./attempts.ts";
 import type { LeaseToken, SettleItem } from "./commands.ts";
 import type { SettleOutcome } from "./effects.ts";
+import { remove } from "./ending.ts";
 import { type Failure, failure } from "./errors.ts";
-import { type Endings, endAttempt, release } from "./lease-endings.ts";
+import { type Endings, release } from "./lease-endings.ts";
 import type { Lease } from "./lease.ts";
 import { type MessageId, parseMessageId } from "./message-id.ts";
 import type { Queue } from "./queue.ts";
+import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 export interface Settler {
@@ -37,12 +40,13 @@ export function settleAll(
 }
 
 function settle(core: Endings, turn: Turn, queue: Queue, item: SettleItem, who: Settler): SettleOutcome {
+  const { state } = core;
   const id = parseMessageId(item.id);
-  if (id === undefined || id.queueNumber !== queue.number || id.salt !== core.state.salt)
-    return unknownMessage(queue, item);
-  const slot = core.state.index.get(id.queueNumber, id.sequence);
-  const known = slot !== undefined && core.state.table.enqueuedAt(slot) === id.time ? slot : undefined;
-  const lease = known === undefined ? undefined : core.state.leases.get(known);
+  if (id === undefined || id.salt !== state.salt || !couldHold(state, queue, id)) return unknownMessage(queue, item);
+  const slot = state.index.get(id.queueNumber, id.sequence);
+  // An id names the queue that the message was enqueued to; a dead letter is in another one.
+  const known = slot !== undefined && state.table.enqueuedAt(slot) === id.time && state.laneOf(slot).key.queue === queue;
+  const lease = known ? state.leases.get(slot) : undefined;
   const found =
     item.token === undefined
       ? leaseWithoutToken(core, queue, item, id, lease, who)
@@ -70,7 +74,6 @@ function leaseByToken(
     return lease;
   }
   if (core.state.recent.has(token, item.action, id.queueNumber, id.sequence)) return undefined;
-  if (id.sequence >= queue.nextSequence) return unknownMessage(queue, item);
   return failure(
     "LEASE_LOST",
     `the lease of message ${item.id} has ended: it expired, was settled, or the message went to another worker; drop the work, the message is not yours any more`,
@@ -105,15 +108,18 @@ function apply(core: Endings, turn: Turn, lease: Lease, item: SettleItem): Settl
   const { state } = core;
   if (item.action !== "extend") {
     const { slot, token } = lease;
-    state.recent.add(token, item.action, state.laneOf(slot).queueNumber, state.table.sequence(slot));
+    state.recent.add(token, item.action, state.table.queueNumber(slot), state.table.sequence(slot));
   }
   switch (item.action) {
     case "ack":
-      remove(core, turn, lease);
+      state.endLease(lease);
+      remove(state, turn, lease.slot, "ack");
       return undefined;
-    case "nack":
-      endAttempt(core, turn, lease, "nack");
+    case "nack": {
+      const { error, delayMs, deadLetter = false } = item;
+      endAttempt(core, turn, lease, { by: "nack", error, delayMs, deadLetter });
       return undefined;
+    }
     case "release":
       release(core, turn, lease);
       return undefined;
@@ -125,24 +131,13 @@ function apply(core: Endings, turn: Turn, lease: Lease, item: SettleItem): Settl
   }
 }
 
-function remove(core: Endings, turn: Turn, lease: Lease): void {
-  const { state } = core;
-  const { slot } = lease;
-  const { table } = state;
-  const { queue } = state.laneOf(slot).key;
-  state.endLease(lease);
-  turn.mutations.push({
-    type: "removed",
-    queueNumber: queue.number,
-    sequence: table.sequence(slot),
-    page: table.page(slot),
-    record: table.record(slot),
-    length: table.length(slot),
-  });
-  const { key, keyGone } = state.removeMessage(slot);
-  if (keyGone && key.weighed) {
-    turn.mutations.push({ type: "forgotten", queueNumber: queue.number, fairnessKey: key.name });
-  }
+/** Whether a message of this id can ever have been in the queue: its own, a dead letter, or one that was redriven after
+ * its first queue was deleted. */
+function couldHold(state: State, queue: Queue, { queueNumber, sequence }: MessageId): boolean {
+  if (queueNumber >= state.nextQueueNumber) return false;
+  const origin = state.queuesByNumber.get(queueNumber);
+  if (origin === undefined) return true;
+  return (origin === queue || queue.isDeadLetterQueue) && sequence < origin.nextSequence;
 }
 
 function unknownMessage(queue: Queue, item: SettleItem): Failure {

@@ -1,7 +1,9 @@
 // All that the core knows, with the moves that keep its parts in step: table, index, lanes, ring, counts and leases
 // change together or not at all. Policy (who gets what, and when) stands in the modules that call these moves.
 import type { ConsumerId, LeaseToken } from "./commands.ts";
+import { Undecideds } from "./attempts.ts";
 import type { Consumer } from "./consumer.ts";
+import { DyingQueues } from "./dying-queues.ts";
 import { invariant } from "./errors.ts";
 import { FairnessKey } from "./fairness-key.ts";
 import type { RingKey } from "./fairness-ring.ts";
@@ -9,10 +11,19 @@ import { Lane } from "./lane.ts";
 import { DeadlineHeap, Lease } from "./lease.ts";
 import { formatMessageId } from "./message-id.ts";
 import { MessageIndex } from "./message-index.ts";
-import { MessageState, MessageTable, type NewMessage } from "./message-table.ts";
+import { MessageState, MessageTable, type NewMessage, none } from "./message-table.ts";
 import type { Holder } from "./mutations.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import { Queue } from "./queue.ts";
 import { RecentSettlements } from "./recent-settlements.ts";
+import { SlotHeap } from "./slot-heap.ts";
+
+/** What a message left behind. */
+export interface Left {
+  readonly key: FairnessKey;
+  /** The key went with its last message. */
+  readonly keyGone: boolean;
+}
 
 export class State {
   readonly table = new MessageTable();
@@ -22,15 +33,24 @@ export class State {
   readonly queuesByName = new Map<string, Queue>();
   readonly queuesByNumber = new Map<number, Queue>();
   nextQueueNumber = 1;
+  /** How many of the queues are. */
+  deadLetterQueues = 0;
   readonly consumers = new Map<ConsumerId, Consumer>();
   readonly deadlines = new DeadlineHeap();
   /** Leases by the slot of their message. */
   readonly leases = new Map<number, Lease>();
   readonly recent = new RecentSettlements();
+  /** Messages that wait for a duration, by the steady clock; for a time of day, by the wall clock. Both by `readyAt`. */
+  readonly delayed: SlotHeap;
+  readonly scheduled: SlotHeap;
+  /** Messages with a time to live, but those whose time was over while they were leased. */
+  readonly expiries: SlotHeap;
   /** Queues with something to deliver and someone to take it. */
   readonly toSchedule: Queue[] = [];
   /** Deleted queues whose messages still have to go. */
-  readonly dying: Queue[] = [];
+  readonly dying = new DyingQueues();
+  /** Messages whose attempt has ended and whose next step is not decided. */
+  readonly undecided = new Undecideds();
   /** Slots of quarantined messages, which stand in no lane. */
   readonly setAside = new Set<number>();
   /** Part of every message id, so that two stores do not give the same ones. */
@@ -39,6 +59,20 @@ export class State {
 
   constructor(salt: number) {
     this.salt = salt;
+    const { table } = this;
+    const sequenceOf = (slot: number): number => table.sequence(slot);
+    const timeOf = (slot: number): number => table.readyAt(slot);
+    // Who waits stands in no list, so the link to the next one is free.
+    const placeOf = (slot: number): number => table.next(slot);
+    const setPlace = (slot: number, place: number): void => table.setNext(slot, place);
+    this.delayed = new SlotHeap({ timeOf, sequenceOf, placeOf, setPlace });
+    this.scheduled = new SlotHeap({ timeOf, sequenceOf, placeOf, setPlace });
+    this.expiries = new SlotHeap({
+      timeOf: (slot) => table.expiresAt(slot),
+      sequenceOf,
+      placeOf: (slot) => table.expiryPlace(slot),
+      setPlace: (slot, place) => table.setExpiryPlace(slot, place),
+    });
     this.index = new MessageIndex({
       sequenceOf: (slot) => this.table.sequence(slot),
       queueNumberOf: (slot) => this.table.queueNumber(slot),
@@ -59,10 +93,11 @@ export class State {
     return formatMessageId(table.enqueuedAt(slot), table.queueNumber(slot), table.sequence(slot), this.salt);
   }
 
-  addQueue(number: number, name: string, visibilityMs: number): Queue {
-    const queue = new Queue(number, name, visibilityMs);
+  addQueue(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number): Queue {
+    const queue = new Queue(number, name, settings, deadLetters, madeFor);
     this.queuesByName.set(name, queue);
     this.queuesByNumber.set(number, queue);
+    if (queue.isDeadLetterQueue) this.deadLetterQueues += 1;
     this.nextQueueNumber = Math.max(this.nextQueueNumber, number + 1);
     return queue;
   }
@@ -86,24 +121,42 @@ export class State {
     return lane;
   }
 
-  /** A message that is in no list yet: `makeReady` or `addLease` comes next. */
+  /** A message that is in no list yet: `makeReady`, `delay` or `addLease` comes next. */
   addMessage(lane: Lane, facts: NewMessage): number {
     const slot = this.table.allocate();
-    this.table.fill(slot, lane.id, lane.queueNumber, facts);
-    this.index.add(lane.queueNumber, facts.sequence, slot);
-    lane.total += 1;
-    lane.key.total += 1;
-    lane.key.queue.depth += 1;
+    this.table.fill(slot, lane.id, facts);
+    this.index.add(facts.queueNumber, facts.sequence, slot);
+    this.#enterLane(lane);
     return slot;
   }
 
+  #enterLane(lane: Lane): void {
+    lane.total += 1;
+    lane.key.total += 1;
+    lane.key.queue.depth += 1;
+  }
+
+  /** To a lane of another queue or key; the message stands in no list and has no lease. */
+  moveMessage(slot: number, to: Lane): Left {
+    // Entered before it leaves, so that a lane it stays in does not go.
+    this.#enterLane(to);
+    const left = this.#leaveLane(this.laneOf(slot));
+    this.table.setLane(slot, to.id);
+    return left;
+  }
+
   /** The message stands in no list and has no lease any more. Its lane and key go with their last message. */
-  removeMessage(slot: number): { key: FairnessKey; keyGone: boolean } {
+  removeMessage(slot: number): Left {
     const lane = this.laneOf(slot);
+    this.index.remove(this.table.queueNumber(slot), this.table.sequence(slot), slot);
+    if (this.table.expiryPlace(slot) >= 0) this.expiries.remove(slot);
+    this.table.release(slot);
+    return this.#leaveLane(lane);
+  }
+
+  #leaveLane(lane: Lane): Left {
     const { key } = lane;
     const { queue } = key;
-    this.index.remove(queue.number, this.table.sequence(slot), slot);
-    this.table.release(slot);
     lane.total -= 1;
     key.total -= 1;
     queue.depth -= 1;
@@ -114,6 +167,49 @@ export class State {
     }
     if (key.total === 0) queue.keys.delete(key.name);
     return { key, keyGone: key.total === 0 };
+  }
+
+  /** The message waits: for a duration until `due` of the steady clock, or for the time of day `due`. */
+  delay(slot: number, clock: "steady" | "wall", due: number): void {
+    this.table.setReadyAt(slot, due);
+    if (clock === "steady") {
+      this.table.setState(slot, MessageState.delayed);
+      this.delayed.add(slot);
+    } else {
+      this.table.setState(slot, MessageState.scheduled);
+      this.scheduled.add(slot);
+    }
+  }
+
+  /** The message waits no longer; what becomes of it is the caller's next move. */
+  undelay(slot: number): void {
+    (this.table.state(slot) === MessageState.delayed ? this.delayed : this.scheduled).remove(slot);
+  }
+
+  /** Takes a message that has no lease out of whatever list its state has it in. */
+  leaveLists(slot: number): void {
+    switch (this.table.state(slot)) {
+      case MessageState.ready:
+        this.unready(slot);
+        return;
+      case MessageState.delayed:
+      case MessageState.scheduled:
+        this.undelay(slot);
+        return;
+      case MessageState.quarantined:
+        this.setAside.delete(slot);
+        return;
+      case MessageState.deciding:
+        this.undecided.delete(slot);
+    }
+  }
+
+  /** Its time to live ends then, steady clock; 0 = never. */
+  setExpiry(slot: number, at: number): void {
+    if (this.table.expiryPlace(slot) >= 0) this.expiries.remove(slot);
+    this.table.setExpiresAt(slot, at);
+    this.table.setExpiryPlace(slot, none);
+    if (at > 0) this.expiries.add(slot);
   }
 
   /** The message may be delivered from now on, at its place (readyAt, sequence). */

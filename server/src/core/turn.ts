@@ -20,6 +20,8 @@ export interface Entropy {
 
 export class Turn {
   readonly now: Now;
+  /** A wall clock that nobody sets: what it shows goes on with the monotonic clock. Durations in progress end by it. */
+  readonly steady: number;
   readonly entropy: Entropy;
   readonly mutations: Mutation[] = [];
   readonly effects: Effect[] = [];
@@ -33,8 +35,9 @@ export class Turn {
   /** How many more messages of deleted queues this turn may drop; of its own, so that they hold up no expiry. */
   dropBudget: number;
 
-  constructor(now: Now, entropy: Entropy, leaseBudget: number, sliceBudget: number) {
+  constructor(now: Now, steady: number, entropy: Entropy, leaseBudget: number, sliceBudget: number) {
     this.now = now;
+    this.steady = steady;
     this.entropy = entropy;
     this.leaseBudget = leaseBudget;
     this.sliceBudget = sliceBudget;

@@ -14,12 +14,16 @@ import { maxWeight } from "./fairness-ring.ts";
 import { type Lane, precedes } from "./lane.ts";
 import { MessageState, none } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
+import type { SlotHeap } from "./slot-heap.ts";
 import type { State } from "./state.ts";
 
 /** What the messages of the table add up to. */
 interface Census {
   readonly perLane: Map<Lane, { total: number; ready: number }>;
   readonly inFlight: Map<Queue, number>;
+  delayed: number;
+  scheduled: number;
+  expiring: number;
 }
 
 /** Throws an InvariantError that names the first thing that is wrong. Call it between turns. */
@@ -27,6 +31,9 @@ export function verify(core: Core): void {
   const { state } = core;
   const census = takeCensus(state);
   verifyLanes(state, census);
+  verifySlotHeap(state.delayed, (slot) => state.table.readyAt(slot), census.delayed);
+  verifySlotHeap(state.scheduled, (slot) => state.table.readyAt(slot), census.scheduled);
+  verifySlotHeap(state.expiries, (slot) => state.table.expiresAt(slot), census.expiring);
   const queues = new Set([
     ...state.queuesByNumber.values(),
     ...[...census.perLane.keys()].map((lane) => lane.key.queue),
@@ -44,7 +51,7 @@ export function verify(core: Core): void {
 
 function takeCensus(state: State): Census {
   const { table } = state;
-  const census: Census = { perLane: new Map(), inFlight: new Map() };
+  const census: Census = { perLane: new Map(), inFlight: new Map(), delayed: 0, scheduled: 0, expiring: 0 };
   let seen = 0;
   for (const slot of table.slots()) {
     seen += 1;
@@ -53,10 +60,25 @@ function takeCensus(state: State): Census {
     const counts = census.perLane.get(lane) ?? { total: 0, ready: 0 };
     census.perLane.set(lane, counts);
     counts.total += 1;
-    invariant(state.index.get(queue.number, table.sequence(slot)) === slot, "the index finds every message");
-    invariant(table.queueNumber(slot) === queue.number, "a message is of the queue of its lane");
-    invariant(table.sequence(slot) < queue.nextSequence, "a sequence is given once");
+    const origin = state.queuesByNumber.get(table.queueNumber(slot));
+    invariant(
+      state.index.get(table.queueNumber(slot), table.sequence(slot)) === slot,
+      "the index finds every message",
+    );
+    invariant(origin === undefined || table.sequence(slot) < origin.nextSequence, "a sequence is given once");
     const what = table.state(slot);
+    if (what === MessageState.delayed) census.delayed += 1;
+    if (what === MessageState.scheduled) census.scheduled += 1;
+    if (table.expiryPlace(slot) !== none) census.expiring += 1;
+    const firedWhileAway = what === MessageState.leased || what === MessageState.deciding;
+    invariant(
+      table.expiresAt(slot) === 0 || table.expiryPlace(slot) !== none || firedWhileAway,
+      "a time to live is watched",
+    );
+    invariant(
+      (state.undecided.get(slot) !== undefined) === (what === MessageState.deciding),
+      "a message that is deciding is asked about",
+    );
     if (what === MessageState.ready) counts.ready += 1;
     if (what === MessageState.leased) census.inFlight.set(queue, (census.inFlight.get(queue) ?? 0) + 1);
     invariant(state.leases.has(slot) === (what === MessageState.leased), "a message is leased when it has a lease");
@@ -65,6 +87,16 @@ function takeCensus(state: State): Census {
   invariant(seen === table.size, "the table counts its messages");
   invariant(state.index.size === table.size, "the index holds nothing else");
   return census;
+}
+
+/** How many messages there are of those that belong into the heap. */
+function verifySlotHeap(heap: SlotHeap, timeOf: (slot: number) => number, expected: number): void {
+  const slots = [...heap.all()];
+  invariant(slots.length === expected, "a heap holds those that wait, and nobody else");
+  for (const [at, slot] of slots.entries()) {
+    const parent = slots[(at - 1) >> 1];
+    invariant(parent === undefined || timeOf(parent) <= timeOf(slot), "a heap is in order");
+  }
 }
 
 function verifyLanes(state: State, census: Census): void {
@@ -209,7 +241,7 @@ function verifyQueues(state: State): void {
   }
   for (const [number, queue] of state.queuesByNumber) {
     invariant(queue.number === number && number < state.nextQueueNumber, "a queue's number is given once");
-    const known = queue.dead ? state.dying.includes(queue) : state.queuesByName.get(queue.name) === queue;
+    const known = queue.dead ? state.dying.all().includes(queue) : state.queuesByName.get(queue.name) === queue;
     invariant(known, "a queue is living or dying");
   }
 }

@@ -25,7 +25,7 @@ export function adminService(broker: Broker): ServiceImpl<typeof FilaAdmin> {
       refuseScript("on_failure_script", config?.onFailureScript);
       const visibilityMs = queueVisibilityMs(config?.visibilityTimeoutMs, "config.visibility_timeout_ms");
       if (typeof visibilityMs !== "number") throw connectError(visibilityMs);
-      valueOf(await broker.createQueue(name, visibilityMs));
+      valueOf(await broker.createQueue(name, { visibilityMs }));
       return { queueId: name };
     },
 

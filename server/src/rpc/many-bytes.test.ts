@@ -12,7 +12,7 @@ const MiB = 1024 * 1024;
 
 it("carries many messages of 1 MiB at once, both ways", async (t) => {
   const { url, broker } = await startFixture(t);
-  await broker.createQueue("q", 30_000);
+  await broker.createQueue("q", {});
   const fila = createClient(FilaService, createGrpcTransport({ baseUrl: url }));
   const payload = Buffer.alloc(MiB, "x");
   const count = 32;
@@ -54,7 +54,7 @@ it("closes a connection that opens and resets streams without end, and serves th
 
 it("refuses streams beyond the limit of a connection", async (t) => {
   const { url, broker } = await startFixture(t);
-  await broker.createQueue("q", 30_000);
+  await broker.createQueue("q", {});
   const session = connectHttp2(url);
   session.on("error", () => {});
   t.after(() => session.destroy());

@@ -276,7 +276,7 @@ describe("plain JSON", () => {
 
   it("streams Consume over HTTP/1.1", async (t) => {
     const { url, broker } = await startFixture(t);
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     const request = Buffer.from('{"queue":"q"}');
     const head = Buffer.alloc(5);
     head.writeUInt32BE(request.length, 1);
@@ -382,7 +382,7 @@ describe("mistakes over gRPC", () => {
 describe("clients that leave", () => {
   it("are not taken at half their word", async (t) => {
     const { url, broker, open } = await startFixture(t);
-    await broker.createQueue("kept", 30_000);
+    await broker.createQueue("kept", {});
     const gone = new Promise<void>((resolve) => {
       broker.onConnections = (count) => count === 0 && resolve();
     });
@@ -414,7 +414,7 @@ describe("clients that leave", () => {
 
   it("leave nothing in the log, whatever they call and however they reset it", async (t) => {
     const fixture = await startFixture(t);
-    await fixture.broker.createQueue("q", 30_000);
+    await fixture.broker.createQueue("q", {});
     const session = connectHttp2(fixture.url);
     t.after(() => session.destroy());
     // A ping before that is cancelled at once, and tells nothing.
@@ -471,7 +471,7 @@ describe("clients that leave", () => {
 
   it("cost nothing when they leave in the middle of an answer", async (t) => {
     const fixture = await startFixture(t);
-    await fixture.broker.createQueue("q", 30_000);
+    await fixture.broker.createQueue("q", {});
     const body = '{"queue":"q","waitMs":"60000"}';
     const gone = new Promise<void>((resolve) => {
       fixture.broker.onConnections = (open) => open === 0 && resolve();

@@ -81,7 +81,7 @@ for (const [name, connect] of Object.entries(transports)) {
     it("redelivers on the same stream of Consume what was nacked", async (t) => {
       const { url, broker } = await startFixture(t);
       const fila = createClient(FilaService, connect(url));
-      await broker.createQueue("q", 30_000);
+      await broker.createQueue("q", {});
       const { messageId } = await fila.enqueue({ queue: "q" });
       const abort = new AbortController();
       const seen: string[] = [];
@@ -104,7 +104,7 @@ for (const [name, connect] of Object.entries(transports)) {
       const { url, broker } = await startFixture(t);
       const admin = createClient(FilaAdmin, connect(url));
       const fila = createClient(FilaService, connect(url));
-      await broker.createQueue("q", 30_000);
+      await broker.createQueue("q", {});
       const cases: [
         call: () => Promise<unknown> | AsyncIterable<unknown>,
         code: Code,
@@ -188,7 +188,7 @@ for (const [name, connect] of Object.entries(transports)) {
 
     it("ends a call at its deadline", async (t) => {
       const { url, broker } = await startFixture(t);
-      await broker.createQueue("q", 30_000);
+      await broker.createQueue("q", {});
       const fila = createClient(FilaService, connect(url));
       const error = await failureOf(fila.lease({ queue: "q", waitMs: 60_000n }, { timeoutMs: 20 }));
       assert.equal(Code[error.code], "DeadlineExceeded");
@@ -196,7 +196,7 @@ for (const [name, connect] of Object.entries(transports)) {
 
     it("ends what is open when the broker stops, with UNAVAILABLE", async (t) => {
       const { url, broker, rpc } = await startFixture(t);
-      await broker.createQueue("q", 30_000);
+      await broker.createQueue("q", {});
       const fila = createClient(FilaService, connect(url));
       const stream = fila.consume({ queue: "q" })[Symbol.asyncIterator]();
       const first = stream.next();
@@ -224,7 +224,7 @@ for (const [name, connect] of Object.entries(transports)) {
 
     it("streams in both directions", async (t) => {
       const { url, broker } = await startFixture(t);
-      await broker.createQueue("q", 30_000);
+      await broker.createQueue("q", {});
       const fila = createClient(FilaService, connect(url));
       const frames = [1n, 2n, 3n].map((frame) =>
         create(StreamEnqueueRequestSchema, {

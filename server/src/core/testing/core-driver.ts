@@ -5,9 +5,11 @@ import { Core, type CoreLimits, defaultLimits } from "../core.ts";
 import type { Delivery, Effect, EnqueueOutcome, QueueStats, Reply, SettleOutcome } from "../effects.ts";
 import type { Failure, Reason } from "../errors.ts";
 import type { Mutation } from "../mutations.ts";
+import { type QueueSettings, defaultQueueSettings } from "../queue-settings.ts";
 import type { Entropy, TurnResult } from "../turn.ts";
 import { verify } from "../verify.ts";
 import { ConsumerDriver } from "./consumer-driver.ts";
+import { DurableLedger } from "./durable-ledger.ts";
 
 const noBytes = new Uint8Array(4 << 20);
 /** Above this many messages the check of every turn would take longer than the test. */
@@ -57,6 +59,10 @@ export class CoreDriver {
   wall = 1_750_000_000_000;
   readonly entropy: CountedEntropy;
   readonly mutations: Mutation[] = [];
+  /** What a store would have of it. */
+  readonly durable = new DurableLedger();
+  /** What queues with a hook were asked. */
+  readonly questions: Extract<Effect, { type: "decide" }>[] = [];
   /** Whether every turn ends with a check of all invariants. */
   checked = true;
   /** Whether effects reach anyone; false between the commit of a turn and a crash. */
@@ -95,6 +101,7 @@ export class CoreDriver {
     for (const command of commands) this.core.step(command);
     const result = this.core.finish();
     for (const mutation of result.mutations) this.mutations.push(mutation);
+    this.durable.apply(result.mutations, this.wall);
     if (this.checked && this.core.state.table.size <= largestVerified) verify(this.core);
     if (this.connected) for (const effect of result.effects) this.#dispatch(effect);
     return result;
@@ -118,8 +125,10 @@ export class CoreDriver {
     this.run();
   }
 
-  createQueue(name: string, visibilityMs = 30_000): Failure | undefined {
-    const reply = this.ask((request) => ({ type: "create-queue", request, name, visibilityMs }));
+  /** Unless the test says otherwise, a failed message comes again at once and for ever. */
+  createQueue(name: string, given: Partial<QueueSettings> = {}): Failure | undefined {
+    const settings = { ...defaultQueueSettings, initialBackoffMs: 0, maxAttempts: 0, ...given };
+    const reply = this.ask((request) => ({ type: "create-queue", request, name, settings }));
     return reply.type === "failed" ? reply.failure : undefined;
   }
 
@@ -208,6 +217,9 @@ export class CoreDriver {
         return;
       case "ended":
         this.#consumerOf(effect.consumer).ended = effect.failure;
+        return;
+      case "decide":
+        this.questions.push(effect);
         return;
       default:
         this.#replies.set(effect.request, effect);

@@ -2,48 +2,58 @@
 // store has to rebuild, and `durableFacts` of a core must always equal `facts` of a ledger that saw all its mutations.
 import type { Core } from "../core.ts";
 import { MessageState, type NewMessage } from "../message-table.ts";
-import type { EnqueuedMutation, LaneFacts, Mutation } from "../mutations.ts";
+import type { EnqueuedMutation, LaneFacts, MovedMutation, Mutation, Waiting } from "../mutations.ts";
+import type { QueueSettings } from "../queue-settings.ts";
 import { Restorer, type StoredLease } from "../restore.ts";
+import type { AttemptEnd } from "../retry-policy.ts";
 import type { Now } from "../turn.ts";
 
 interface StoredMessage {
-  readonly lane: LaneFacts;
+  /** Of the queue that it was enqueued to: its name. */
+  readonly queueNumber: number;
   readonly sequence: number;
   readonly enqueuedAt: number;
   readonly cost: number;
   readonly length: number;
+  lane: LaneFacts;
+  waiting: Waiting;
   readyAt: number;
+  expiresAt: number;
   attempts: number;
+  firstFailedAt: number;
   quarantined: boolean;
   lease: StoredLease | undefined;
+  deciding: AttemptEnd | undefined;
 }
 
 interface StoredQueue {
   readonly name: string;
-  readonly visibilityMs: number;
+  settings: QueueSettings;
+  deadLetters: number;
+  readonly madeFor: number;
   nextSequence: number;
-  readonly messages: Map<number, StoredMessage>;
   readonly weights: Map<string, number>;
 }
 
+type Moved = Exclude<Mutation, { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" } | QueueMutation>;
+type QueueMutation = Extract<Mutation, { type: "queue-created" | "queue-updated" | "queue-deleted" }>;
+
 export class DurableLedger {
   readonly #queues = new Map<number, StoredQueue>();
+  readonly #messages = new Map<string, StoredMessage>();
   #nextQueueNumber = 1;
 
-  apply(mutations: readonly Mutation[]): void {
-    for (const mutation of mutations) this.#applyOne(mutation);
+  /** @param wall clock of the turn */
+  apply(mutations: readonly Mutation[], wall: number): void {
+    for (const mutation of mutations) this.#applyOne(mutation, wall);
   }
 
-  #applyOne(mutation: Mutation): void {
+  #applyOne(mutation: Mutation, wall: number): void {
     switch (mutation.type) {
-      case "queue-created": {
-        const { name, visibilityMs, queueNumber } = mutation;
-        this.#queues.set(queueNumber, { name, visibilityMs, nextSequence: 1, messages: new Map(), weights: new Map() });
-        this.#nextQueueNumber = queueNumber + 1;
-        return;
-      }
+      case "queue-created":
+      case "queue-updated":
       case "queue-deleted":
-        this.#queues.delete(mutation.queueNumber);
+        this.#applyToQueue(mutation);
         return;
       case "dropped":
         return;
@@ -58,43 +68,78 @@ export class DurableLedger {
         return;
       case "removed":
         this.#messageOf(mutation);
-        this.#queues.get(mutation.queueNumber)?.messages.delete(mutation.sequence);
+        this.#messages.delete(nameOf(mutation));
         return;
-      default: {
-        const message = this.#messageOf(mutation);
-        message.lease = undefined;
-        if (mutation.type === "quarantined") message.quarantined = true;
-        else if (mutation.type === "leased") message.lease = mutation;
-        else {
-          message.readyAt = mutation.readyAt;
-          if (mutation.counted) message.attempts += 1;
-        }
-      }
+      default:
+        this.#changed(mutation, wall);
     }
   }
 
+  #applyToQueue(mutation: QueueMutation): void {
+    const { queueNumber } = mutation;
+    if (mutation.type === "queue-deleted") {
+      this.#queues.delete(queueNumber);
+      return;
+    }
+    const { name, settings, deadLetters, madeFor } = mutation;
+    const known = this.#queues.get(queueNumber);
+    if (known !== undefined) Object.assign(known, { settings, deadLetters });
+    else this.#queues.set(queueNumber, { name, settings, deadLetters, madeFor, nextSequence: 1, weights: new Map() });
+    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumber + 1);
+  }
+
+  #changed(mutation: Moved, wall: number): void {
+    const message = this.#messageOf(mutation);
+    message.lease = undefined;
+    message.deciding = undefined;
+    const counted = mutation.type === "deciding" || (mutation.type === "returned" && mutation.counted);
+    if (counted) {
+      message.attempts += 1;
+      if (message.attempts === 1) message.firstFailedAt = wall;
+    }
+    if (mutation.type === "quarantined") message.quarantined = true;
+    else if (mutation.type === "leased") message.lease = mutation;
+    else if (mutation.type === "deciding") message.deciding = mutation.end;
+    else if (mutation.type === "moved") this.#moved(message, mutation);
+    else {
+      message.readyAt = mutation.readyAt;
+      message.waiting = mutation.waiting;
+    }
+  }
+
+  #moved(message: StoredMessage, { lane, readyAt, expiresAt, attempts, quarantined }: MovedMutation): void {
+    const { queueNumber, fairnessKey, throttleKeys } = lane;
+    message.lane = { queueNumber, fairnessKey, throttleKeys };
+    Object.assign(message, { readyAt, expiresAt, attempts, quarantined, waiting: "ready", firstFailedAt: 0 });
+  }
+
   #enqueued(mutation: EnqueuedMutation): void {
-    const { lane, sequence, enqueuedAt, readyAt, cost, body } = mutation;
+    const { lane, sequence, enqueuedAt, readyAt, waiting, expiresAt, cost, body } = mutation;
     const queue = this.#queues.get(lane.queueNumber);
     if (queue === undefined) throw new Error("enqueued to a queue that is not there");
     if (sequence !== queue.nextSequence) throw new Error("sequences count without a gap");
     queue.nextSequence += 1;
     const { queueNumber, fairnessKey, throttleKeys } = lane;
-    queue.messages.set(sequence, {
+    this.#messages.set(nameOf({ queueNumber, sequence }), {
       lane: { queueNumber, fairnessKey, throttleKeys },
+      queueNumber,
       sequence,
       enqueuedAt,
       readyAt,
+      waiting,
+      expiresAt,
       cost,
       length: body.byteLength,
       attempts: 0,
+      firstFailedAt: 0,
       quarantined: false,
       lease: undefined,
+      deciding: undefined,
     });
   }
 
   #messageOf(where: { readonly queueNumber: number; readonly sequence: number }): StoredMessage {
-    const message = this.#queues.get(where.queueNumber)?.messages.get(where.sequence);
+    const message = this.#messages.get(nameOf(where));
     if (message === undefined) throw new Error("a mutation names a message that is not there");
     return message;
   }
@@ -102,43 +147,59 @@ export class DurableLedger {
   restore(core: Core, now: Now): void {
     const restorer = new Restorer(core);
     for (const [number, queue] of this.#queues) {
-      restorer.queue(number, queue.name, queue.visibilityMs);
+      restorer.queue(number, queue.name, queue.settings, queue.deadLetters, queue.madeFor);
       restorer.nextSequence(number, queue.nextSequence);
-      // Backwards, since no store promises that messages come in order.
-      for (const message of [...queue.messages.values()].reverse()) {
-        const slot = restorer.message(message.lane, restorable(message));
-        if (slot === undefined) throw new Error("the message's queue is there");
-        if (message.lease !== undefined) restorer.leased(slot, message.lease);
-        if (message.quarantined) restorer.quarantined(slot);
-      }
+    }
+    // Backwards, since no store promises that messages come in order.
+    for (const message of this.#living().reverse()) {
+      const slot = restorer.message(message.lane, restorable(message));
+      restorer.expiresAt(slot, message.expiresAt);
+      restorer.firstFailedAt(slot, message.firstFailedAt);
+      if (message.quarantined) restorer.quarantined(slot);
+      else if (message.lease !== undefined) restorer.leased(slot, message.lease);
+      else if (message.deciding !== undefined) restorer.deciding(slot, message.deciding);
+      else restorer.waits(slot, message.readyAt, message.waiting);
+    }
+    for (const [number, queue] of this.#queues) {
       for (const [key, weight] of queue.weights) restorer.weight(number, key, weight);
     }
     core.state.nextQueueNumber = this.#nextQueueNumber;
     restorer.finish(now);
   }
 
-  /** One line per fact, sorted. */
-  facts(): string[] {
+  /** Those of queues that exist. */
+  #living(): StoredMessage[] {
+    return [...this.#messages.values()].filter(({ lane }) => this.#queues.has(lane.queueNumber));
+  }
+
+  /** One line per fact, sorted. @param wall what was due by then is ready */
+  facts(wall: number): string[] {
     const lines = [`next queue ${this.#nextQueueNumber}`];
-    for (const [number, queue] of this.#queues) {
-      lines.push(`queue ${number} ${queue.name} ${queue.visibilityMs} next ${queue.nextSequence}`);
-      for (const [key, weight] of queue.weights) lines.push(`weight ${number} ${key} ${weight}`);
-      for (const message of queue.messages.values()) {
-        const state = message.quarantined
-          ? MessageState.quarantined
-          : message.lease
-            ? MessageState.leased
-            : MessageState.ready;
-        lines.push(messageLine(message.lane, restorable(message), state, message.lease));
-      }
+    for (const [number, { name, settings, deadLetters, nextSequence, weights }] of this.#queues) {
+      lines.push(queueLine(number, name, settings, deadLetters, nextSequence));
+      for (const [key, weight] of weights) lines.push(`weight ${number} ${key} ${weight}`);
+    }
+    for (const message of this.#living()) {
+      lines.push(messageLine(message.lane, { ...message, state: stateOf(message, wall) }, message.lease));
     }
     return lines.sort();
   }
 }
 
+function nameOf({ queueNumber, sequence }: { readonly queueNumber: number; readonly sequence: number }): string {
+  return `${queueNumber}:${sequence}`;
+}
+
+function stateOf(message: StoredMessage, wall: number): number {
+  if (message.quarantined) return MessageState.quarantined;
+  if (message.lease !== undefined) return MessageState.leased;
+  if (message.deciding !== undefined) return MessageState.deciding;
+  return message.waiting === "ready" || message.readyAt <= wall ? MessageState.ready : MessageState[message.waiting];
+}
+
 function restorable(message: StoredMessage): NewMessage {
-  const { sequence, enqueuedAt, readyAt, attempts, cost, length } = message;
-  return { sequence, enqueuedAt, readyAt, attempts, cost, length, record: 0, offset: 0, page: 0 };
+  const { queueNumber, sequence, enqueuedAt, readyAt, attempts, cost, length } = message;
+  return { queueNumber, sequence, enqueuedAt, readyAt, attempts, cost, length, record: 0, offset: 0, page: 0 };
 }
 
 /** All that a core holds and a store must bring back, as `DurableLedger.facts` writes it. */
@@ -147,7 +208,7 @@ export function durableFacts(core: Core): string[] {
   const { table } = state;
   const lines = [`next queue ${state.nextQueueNumber}`];
   for (const queue of state.queuesByName.values()) {
-    lines.push(`queue ${queue.number} ${queue.name} ${queue.visibilityMs} next ${queue.nextSequence}`);
+    lines.push(queueLine(queue.number, queue.name, queue.settings, queue.deadLetters, queue.nextSequence));
     for (const key of queue.keys.values()) {
       if (key.weighed) lines.push(`weight ${queue.number} ${key.name} ${key.weight}`);
     }
@@ -156,28 +217,45 @@ export function durableFacts(core: Core): string[] {
     const lane = state.laneOf(slot);
     if (lane.key.queue.dead) continue;
     const facts = {
+      queueNumber: table.queueNumber(slot),
       sequence: table.sequence(slot),
       enqueuedAt: table.enqueuedAt(slot),
-      readyAt: table.readyAt(slot),
+      readyAt: core.storedReadyAt(slot),
+      expiresAt: core.storedExpiresAt(slot),
+      firstFailedAt: table.firstFailedAt(slot),
       attempts: table.attempts(slot),
       cost: table.cost(slot),
       length: table.length(slot),
+      state: table.state(slot),
     };
-    lines.push(messageLine(lane, facts, table.state(slot), state.leases.get(slot)));
+    lines.push(messageLine(lane, facts, state.leases.get(slot)));
   }
   return lines.sort();
 }
 
-function messageLine(
-  lane: LaneFacts,
-  facts: Omit<NewMessage, "record" | "offset" | "page">,
-  state: number,
-  lease: StoredLease | undefined,
-): string {
-  const { sequence, enqueuedAt, readyAt, attempts, cost, length } = facts;
-  const place = `${lane.queueNumber}:${sequence} ${lane.fairnessKey} [${lane.throttleKeys.join()}]`;
+function queueLine(number: number, name: string, settings: QueueSettings, deadLetters: number, next: number): string {
+  return `queue ${number} ${name} ${JSON.stringify(settings)} dead letters ${deadLetters} next ${next}`;
+}
+
+interface MessageFacts {
+  readonly queueNumber: number;
+  readonly sequence: number;
+  readonly enqueuedAt: number;
+  readonly readyAt: number;
+  readonly expiresAt: number;
+  readonly firstFailedAt: number;
+  readonly attempts: number;
+  readonly cost: number;
+  readonly length: number;
+  readonly state: number;
+}
+
+function messageLine(lane: LaneFacts, facts: MessageFacts, lease: StoredLease | undefined): string {
+  const { enqueuedAt, readyAt, expiresAt, firstFailedAt, attempts, cost, length, state } = facts;
+  const place = `${nameOf(facts)} in ${lane.queueNumber} ${lane.fairnessKey} [${lane.throttleKeys.join()}]`;
   const held = lease === undefined ? "" : ` ${leaseText(lease)}`;
-  return `message ${place} enqueued ${enqueuedAt} ready ${readyAt} attempts ${attempts} cost ${cost} length ${length} state ${state}${held}`;
+  const times = `enqueued ${enqueuedAt} ready ${readyAt} expires ${expiresAt} failed ${firstFailedAt}`;
+  return `message ${place} ${times} attempts ${attempts} cost ${cost} length ${length} state ${state}${held}`;
 }
 
 function leaseText(lease: StoredLease): string {

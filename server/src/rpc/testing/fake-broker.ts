@@ -12,6 +12,7 @@ import type { ConnectionId, EnqueueItem, OpenConsumer, SettleItem } from "../../
 import type { EnqueueOutcome, QueueStats, SettleOutcome } from "../../core/effects.ts";
 import { failure } from "../../core/errors.ts";
 import type { Failure } from "../../core/errors.ts";
+import type { QueueSettings } from "../../core/queue-settings.ts";
 
 interface FakeQueue {
   readonly visibilityMs: number;
@@ -94,7 +95,7 @@ export class FakeBroker implements Broker {
     return consumer;
   }
 
-  async createQueue(name: string, visibilityMs: number): Promise<Outcome<void>> {
+  async createQueue(name: string, { visibilityMs = 30_000 }: Partial<QueueSettings>): Promise<Outcome<void>> {
     if (this.broken !== undefined) throw this.broken;
     if (this.queues.has(name)) {
       return { ok: false, failure: failure("QUEUE_EXISTS", `queue ${JSON.stringify(name)} exists already`) };

@@ -1,13 +1,22 @@
 // The system shard: which queues there are. Small, so plain records; a queue's number is never given again.
 import type { Mutation } from "../../core/mutations.ts";
+import { type ExpiredTo, type QueueSettings, defaultQueueSettings } from "../../core/queue-settings.ts";
 import type { Op } from "../port.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
+import { defined } from "./events.ts";
 import { numbersKey, queueKey } from "./keys.ts";
+
+/** Stored by number: append only. */
+const expiredTos: readonly ExpiredTo[] = ["drop", "dead-letter"];
 
 export interface CatalogEntry {
   readonly name: string;
-  readonly visibilityMs: number;
+  readonly settings: QueueSettings;
+  /** Number of its dead-letter queue; 0 = none. */
+  readonly deadLetters: number;
+  /** Number of the queue that it was made with as a dead-letter queue; 0 = none. */
+  readonly madeFor: number;
 }
 
 export interface CatalogNumbers {
@@ -31,7 +40,7 @@ export class Catalog {
     const ops: Op[] = [];
     let { nextQueueNumber } = this.#numbers;
     for (const mutation of mutations) {
-      if (mutation.type === "queue-created") {
+      if (mutation.type === "queue-created" || mutation.type === "queue-updated") {
         ops.push(this.#queue(mutation.queueNumber, mutation));
         nextQueueNumber = Math.max(nextQueueNumber, mutation.queueNumber + 1);
       } else if (mutation.type === "queue-deleted") {
@@ -59,15 +68,41 @@ export class Catalog {
 
   #queue(queueNumber: number, entry: CatalogEntry): Op {
     const key = queueKey(queueNumber);
+    const { settings } = entry;
     this.#out.string(entry.name);
-    this.#out.varint(entry.visibilityMs);
+    this.#out.varint(settings.visibilityMs);
+    this.#out.varint(entry.deadLetters);
+    this.#out.varint(entry.madeFor);
+    this.#out.varint(settings.maxAttempts);
+    this.#out.varint(settings.initialBackoffMs);
+    this.#out.varint(settings.maxBackoffMs);
+    this.#out.byte(expiredTos.indexOf(settings.expiredTo));
+    this.#out.varint(settings.dedupWindowMs);
+    this.#out.varint(settings.retentionMs);
+    this.#out.byte(settings.asksOnFailure ? 1 : 0);
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
 }
 
 export function readCatalogEntry(value: Uint8Array): CatalogEntry {
   const reader = new ByteReader(value, envelopeBytes);
-  return { name: reader.string(), visibilityMs: reader.varint() };
+  const name = reader.string();
+  const visibilityMs = reader.varint();
+  // Version 1 ended here.
+  if (reader.done) return { name, settings: { ...defaultQueueSettings, visibilityMs }, deadLetters: 0, madeFor: 0 };
+  const deadLetters = reader.varint();
+  const madeFor = reader.varint();
+  const settings = {
+    visibilityMs,
+    maxAttempts: reader.varint(),
+    initialBackoffMs: reader.varint(),
+    maxBackoffMs: reader.varint(),
+    expiredTo: defined(expiredTos[reader.byte()]),
+    dedupWindowMs: reader.varint(),
+    retentionMs: reader.varint(),
+    asksOnFailure: reader.byte() === 1,
+  };
+  return { name, settings, deadLetters, madeFor };
 }
 
 export function readCatalogNumbers(value: Uint8Array): CatalogNumbers {

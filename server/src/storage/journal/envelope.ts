@@ -8,7 +8,7 @@
 import { crc32 } from "node:zlib";
 import { StorageError } from "../port.ts";
 
-export const formatVersion = 1;
+export const formatVersion = 2;
 export const envelopeBytes = 5;
 
 /** Fills in the first `envelopeBytes` of a value whose body follows them. */
@@ -33,7 +33,8 @@ export function isIntact(key: Uint8Array, value: Uint8Array, bodyEnd: number = v
     }
   }
   const stored = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  return version === formatVersion && stored.readUInt32BE(1) === checksum(key, stored.subarray(envelopeBytes, bodyEnd));
+  if (version < 1 || version > formatVersion) return false;
+  return stored.readUInt32BE(1) === checksumOf(version, key, stored.subarray(envelopeBytes, bodyEnd));
 }
 
 function checksum(key: Uint8Array, body: Uint8Array): number {

@@ -1,7 +1,8 @@
 // A journal record: everything that one commit changed, in order. Envelope | base time | events; an event is a tag and
 // its fields. Lanes, holders and payload records are defined once per journal record and then named by number.
 import type { LeaseToken } from "../../core/commands.ts";
-import type { Holder, LaneFacts, NumberedLane } from "../../core/mutations.ts";
+import type { Holder, LaneFacts, NumberedLane, Waiting } from "../../core/mutations.ts";
+import type { AttemptEnd } from "../../core/retry-policy.ts";
 import { type ByteReader, ByteWriter, MalformedRecordError } from "./bytes.ts";
 
 const Tag = {
@@ -16,7 +17,19 @@ const Tag = {
   quarantined: 9,
   weighed: 10,
   forgotten: 11,
+  /** Like enqueued, with what it waits for and its time to live. */
+  enqueuedWaiting: 12,
+  /** Like attemptEnded, but the message waits. */
+  attemptDelayed: 13,
+  deciding: 14,
+  decidedReady: 15,
+  decidedDelayed: 16,
+  moved: 17,
 } as const;
+
+/** Stored by number: append only. */
+const waitings: readonly Waiting[] = ["ready", "delayed", "scheduled"];
+const ends = ["nack", "expiry", "dead-stream"] as const;
 
 const kinds = ["consume", "stream", "poll"] as const;
 
@@ -26,7 +39,11 @@ export interface JournalReader {
   /** The message stands in the last payload record of its queue, right behind the one before. */
   enqueued(lane: LaneFacts, message: EnqueuedEvent): void;
   leased(queueNumber: number, sequence: number, lease: LeasedEvent): void;
-  returned(queueNumber: number, sequence: number, counted: boolean, readyAt: number): void;
+  /** @param at wall clock of the turn */
+  returned(queueNumber: number, sequence: number, counted: boolean, due: Due, at: number): void;
+  deciding(queueNumber: number, sequence: number, end: AttemptEnd, at: number): void;
+  decided(queueNumber: number, sequence: number, due: Due): void;
+  moved(queueNumber: number, sequence: number, to: MovedEvent): void;
   removed(queueNumber: number, sequence: number): void;
   quarantined(queueNumber: number, sequence: number): void;
   weighed(queueNumber: number, fairnessKey: string, weight: number): void;
@@ -37,8 +54,24 @@ export interface EnqueuedEvent {
   readonly sequence: number;
   readonly enqueuedAt: number;
   readonly readyAt: number;
+  readonly waiting: Waiting;
+  readonly expiresAt: number;
   readonly cost: number;
   readonly length: number;
+}
+
+/** When a message is ready, or its place when it is. */
+export interface Due {
+  readonly readyAt: number;
+  readonly waiting: Waiting;
+}
+
+export interface MovedEvent {
+  readonly lane: LaneFacts;
+  readonly readyAt: number;
+  readonly expiresAt: number;
+  readonly attempts: number;
+  readonly quarantined: boolean;
 }
 
 export interface LeasedEvent {
@@ -74,6 +107,23 @@ export function readHolder(reader: ByteReader): Holder {
   const kind = kinds[reader.byte()];
   if (kind === undefined) throw new MalformedRecordError("a holder of unknown kind");
   return { kind, principal: reader.string(), worker: reader.string(), session: reader.string() };
+}
+
+/** The time that a worker asked for is one more than it is, since 0 says that it asked for none. */
+export function writeEnd(out: ByteWriter, end: AttemptEnd): void {
+  out.byte(ends.indexOf(end.by));
+  if (end.by !== "nack") return;
+  out.string(end.error);
+  out.varint(end.delayMs === undefined ? 0 : end.delayMs + 1);
+  out.byte(end.deadLetter ? 1 : 0);
+}
+
+export function readEnd(reader: ByteReader): AttemptEnd {
+  const by = defined(ends[reader.byte()]);
+  if (by !== "nack") return { by };
+  const error = reader.string();
+  const delay = reader.varint();
+  return { by, error, delayMs: delay === 0 ? undefined : delay - 1, deadLetter: reader.byte() === 1 };
 }
 
 /** Gives things numbers, in the order of their first use. */
@@ -151,11 +201,15 @@ export class EventWriter {
 
   enqueued(lane: NumberedLane, message: Omit<EnqueuedEvent, "length">, length: number): void {
     const number = this.#lanes.of(lane, this.#out, Tag.lane);
-    this.#tag(Tag.enqueued, number, message.sequence);
+    const waits = message.waiting !== "ready" || message.expiresAt !== 0;
+    this.#tag(waits ? Tag.enqueuedWaiting : Tag.enqueued, number, message.sequence);
     this.#out.signed(message.enqueuedAt - this.#base);
     this.#out.signed(message.readyAt - message.enqueuedAt);
     this.#out.varint(message.cost);
     this.#out.varint(length);
+    if (!waits) return;
+    this.#out.byte(waitings.indexOf(message.waiting));
+    this.#out.varint(message.expiresAt);
   }
 
   leased(queueNumber: number, sequence: number, lease: LeasedEvent): void {
@@ -171,9 +225,30 @@ export class EventWriter {
     this.#out.varint(holder);
   }
 
-  returned(queueNumber: number, sequence: number, counted: boolean, readyAt: number): void {
-    this.#tag(counted ? Tag.attemptEnded : Tag.released, queueNumber, sequence);
+  returned(queueNumber: number, sequence: number, counted: boolean, { readyAt, waiting }: Due): void {
+    const delayed = waiting === "delayed";
+    this.#tag(delayed ? Tag.attemptDelayed : counted ? Tag.attemptEnded : Tag.released, queueNumber, sequence);
     this.#out.signed(readyAt - this.#base);
+  }
+
+  deciding(queueNumber: number, sequence: number, end: AttemptEnd): void {
+    this.#tag(Tag.deciding, queueNumber, sequence);
+    writeEnd(this.#out, end);
+  }
+
+  decided(queueNumber: number, sequence: number, { readyAt, waiting }: Due): void {
+    this.#tag(waiting === "ready" ? Tag.decidedReady : Tag.decidedDelayed, queueNumber, sequence);
+    this.#out.signed(readyAt - this.#base);
+  }
+
+  moved(queueNumber: number, sequence: number, to: MovedEvent & { readonly lane: NumberedLane }): void {
+    const number = this.#lanes.of(to.lane, this.#out, Tag.lane);
+    this.#tag(Tag.moved, queueNumber, sequence);
+    this.#out.varint(number);
+    this.#out.signed(to.readyAt - this.#base);
+    this.#out.varint(to.expiresAt);
+    this.#out.varint(to.attempts);
+    this.#out.byte(to.quarantined ? 1 : 0);
   }
 
   removed(queueNumber: number, sequence: number): void {
@@ -228,12 +303,17 @@ function readEvent(
     case Tag.payloadRecord:
       reader.payloadRecord(first, second);
       return;
-    case Tag.enqueued: {
+    case Tag.enqueued:
+    case Tag.enqueuedWaiting: {
       const enqueuedAt = base + bytes.signed();
       const readyAt = enqueuedAt + bytes.signed();
       const cost = bytes.varint();
       const length = bytes.varint();
-      reader.enqueued(defined(lanes[first]), { sequence: second, enqueuedAt, readyAt, cost, length });
+      const waits = tag === Tag.enqueuedWaiting;
+      const waiting = waits ? defined(waitings[bytes.byte()]) : "ready";
+      const expiresAt = waits ? bytes.varint() : 0;
+      const facts = { sequence: second, enqueuedAt, readyAt, waiting, expiresAt, cost, length };
+      reader.enqueued(defined(lanes[first]), facts);
       return;
     }
     case Tag.leased: {
@@ -244,8 +324,29 @@ function readEvent(
       return;
     }
     case Tag.attemptEnded:
-    case Tag.released:
-      reader.returned(first, second, tag === Tag.attemptEnded, base + bytes.signed());
+    case Tag.attemptDelayed:
+    case Tag.released: {
+      const waiting = tag === Tag.attemptDelayed ? "delayed" : "ready";
+      reader.returned(first, second, tag !== Tag.released, { readyAt: base + bytes.signed(), waiting }, base);
+      return;
+    }
+    case Tag.deciding:
+      reader.deciding(first, second, readEnd(bytes), base);
+      return;
+    case Tag.decidedReady:
+    case Tag.decidedDelayed: {
+      const waiting = tag === Tag.decidedReady ? "ready" : "delayed";
+      reader.decided(first, second, { readyAt: base + bytes.signed(), waiting });
+      return;
+    }
+    case Tag.moved:
+      reader.moved(first, second, {
+        lane: defined(lanes[bytes.varint()]),
+        readyAt: base + bytes.signed(),
+        expiresAt: bytes.varint(),
+        attempts: bytes.varint(),
+        quarantined: bytes.byte() === 1,
+      });
       return;
     case Tag.removed:
       reader.removed(first, second);

@@ -1,10 +1,11 @@
 // The journal: turns the mutations of one turn into the operations of one commit, and keeps the ledger that checkpoints
 // need. One commit is one journal record with the events, and beside it the bytes of new messages in payload records.
-import type { EnqueuedMutation, LeasedMutation, Mutation } from "../../core/mutations.ts";
+import type { EnqueuedMutation, LeasedMutation, MovedMutation, Mutation } from "../../core/mutations.ts";
 import { type Op, StorageError } from "../port.ts";
 import { EventWriter } from "./events.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
-import { dataShard, journalKey, payloadKey, sequenceKey, weightKey } from "./keys.ts";
+import { writeFailureRecord } from "./failure-record.ts";
+import { dataShard, failureKey, journalKey, payloadKey, sequenceKey, weightKey } from "./keys.ts";
 import { Ledger, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
 import { buildPayloadRecord, payloadOverhead, payloadRecordBytes } from "./payload-record.ts";
 
@@ -123,15 +124,30 @@ export class Journal {
         this.#leased(mutation);
         return;
       case "returned":
-        this.#events.returned(mutation.queueNumber, mutation.sequence, mutation.counted, mutation.readyAt);
+        this.#events.returned(mutation.queueNumber, mutation.sequence, mutation.counted, mutation);
         ledger.pageChanged(mutation.page, this.#commit, false);
+        return;
+      case "deciding":
+        this.#events.deciding(mutation.queueNumber, mutation.sequence, mutation.end);
+        ledger.pageChanged(mutation.page, this.#commit, false);
+        return;
+      case "decided":
+        this.#events.decided(mutation.queueNumber, mutation.sequence, mutation);
+        ledger.pageChanged(mutation.page, this.#commit, false);
+        return;
+      case "moved":
+        this.#moved(mutation, ops);
         return;
       case "removed":
         this.#events.removed(mutation.queueNumber, mutation.sequence);
         ledger.pageChanged(mutation.page, this.#commit, true);
         ledger.messageLeft(mutation.record, mutation.length);
+        if (mutation.hasFailure) ops.push({ del: failureKey(mutation.queueNumber, mutation.sequence) });
         return;
       case "dropped":
+        if (mutation.failure !== undefined) {
+          ops.push({ del: failureKey(mutation.failure.queueNumber, mutation.failure.sequence) });
+        }
         ledger.pageChanged(mutation.page, this.#commit, true);
         ledger.messageLeft(mutation.record, mutation.length);
         return;
@@ -151,6 +167,7 @@ export class Journal {
         ops.push({ del: sequenceKey(mutation.queueNumber) });
         return;
       case "queue-created":
+      case "queue-updated":
       // The catalog's own shard has it.
     }
   }
@@ -158,6 +175,14 @@ export class Journal {
   #leased(mutation: LeasedMutation): void {
     this.#events.leased(mutation.queueNumber, mutation.sequence, mutation);
     this.ledger.pageChanged(mutation.page, this.#commit, false);
+  }
+
+  #moved(mutation: MovedMutation, ops: Op[]): void {
+    const { queueNumber, sequence, failure } = mutation;
+    this.#events.moved(queueNumber, sequence, mutation);
+    this.ledger.pageChanged(mutation.page, this.#commit, false);
+    const key = failureKey(queueNumber, sequence);
+    ops.push(failure === undefined ? { del: key } : { put: key, value: writeFailureRecord(key, failure) });
   }
 
   #forgotten(queueNumber: number, fairnessKey: string, ops: Op[]): void {

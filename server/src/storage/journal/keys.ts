@@ -9,6 +9,7 @@
 //   20 page        | queue 4 | page 8           scheduling facts of messages
 //   30 journal     | shard 2 | commit 8         the events of one commit
 //   40 payload     | queue 4 | record 8         bytes of messages
+//   41 failure     | queue 4 | sequence 8       what a dead-lettered message failed of
 
 export const RecordType = {
   queue: 0x01,
@@ -19,6 +20,7 @@ export const RecordType = {
   page: 0x20,
   journal: 0x30,
   payload: 0x40,
+  failure: 0x41,
 } as const;
 
 /** All that recovery reads. */
@@ -67,6 +69,13 @@ export function journalKey(shard: number, commit: number): Buffer {
 export function payloadKey(queueNumber: number, record: number): Buffer {
   const key = numbered(RecordType.payload, queueNumber, 13);
   key.writeBigUInt64BE(BigInt(record), 5);
+  return key;
+}
+
+/** Under the name of the message: the queue that it was enqueued to, and its sequence there. */
+export function failureKey(queueNumber: number, sequence: number): Buffer {
+  const key = numbered(RecordType.failure, queueNumber, 13);
+  key.writeBigUInt64BE(BigInt(sequence), 5);
   return key;
 }
 

@@ -1,12 +1,23 @@
 // A page: the scheduling facts of messages of one queue as of one commit. Envelope | commit | entries; lanes, holders and
 // payload records are defined at their first use and then named by number.
-import type { Holder, LaneFacts, NumberedLane } from "../../core/mutations.ts";
+import type { Holder, LaneFacts, NumberedLane, Waiting } from "../../core/mutations.ts";
+import type { AttemptEnd } from "../../core/retry-policy.ts";
 import { type ByteReader, ByteWriter, MalformedRecordError } from "./bytes.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
-import { LaneNumbering, type LeasedEvent, Numbering, defined, readHolder, readLane, writeHolder } from "./events.ts";
+import {
+  LaneNumbering,
+  type LeasedEvent,
+  Numbering,
+  defined,
+  readEnd,
+  readHolder,
+  readLane,
+  writeEnd,
+  writeHolder,
+} from "./events.ts";
 import { pageKey } from "./keys.ts";
 
-const Tag = { lane: 1, holder: 2, payloadRecord: 3, ready: 4, leased: 5, quarantined: 6 } as const;
+const Tag = { lane: 1, holder: 2, payloadRecord: 3, ready: 4, leased: 5, quarantined: 6, delayed: 7, scheduled: 8, deciding: 9, more: 10 } as const;
 
 /** All that is known of one message beside its bytes. */
 export interface MessageFacts {
@@ -17,6 +28,10 @@ export interface MessageFacts {
   readonly cost: number;
   readonly offset: number;
   readonly length: number;
+  /** Wall clock; 0 = never. */
+  readonly expiresAt: number;
+  /** Wall clock; 0 = no attempt has ended. */
+  readonly firstFailedAt: number;
 }
 
 export interface RecordName {
@@ -25,8 +40,8 @@ export interface RecordName {
   readonly bytes: number;
 }
 
-/** "ready", "quarantined", or the lease that it is under. */
-export type StoredState = "ready" | "quarantined" | LeasedEvent;
+/** What a message is in, or the lease that it is under, or how the attempt ended that is being decided about. */
+export type StoredState = Waiting | "quarantined" | LeasedEvent | { readonly end: AttemptEnd };
 
 export interface PageReader {
   message(lane: LaneFacts, facts: MessageFacts, record: RecordName, state: StoredState): void;
@@ -61,9 +76,14 @@ export class PageWriter {
       out.varint(added.id);
       out.varint(added.bytes);
     });
-    const lease = typeof state === "string" ? undefined : state;
+    const lease = typeof state === "string" || "end" in state ? undefined : state;
     const holder = lease === undefined ? 0 : this.#holderNumber(lease.holder);
-    out.byte(lease !== undefined ? Tag.leased : state === "ready" ? Tag.ready : Tag.quarantined);
+    if (facts.expiresAt !== 0 || facts.firstFailedAt !== 0) {
+      out.byte(Tag.more);
+      out.varint(facts.expiresAt);
+      out.varint(facts.firstFailedAt);
+    }
+    out.byte(tagOf(state));
     out.varint(laneNumber);
     out.varint(facts.sequence);
     out.signed(facts.enqueuedAt - this.#base);
@@ -74,6 +94,7 @@ export class PageWriter {
     out.varint(facts.offset);
     out.varint(facts.length);
     if (lease !== undefined) this.#lease(lease, holder);
+    else if (typeof state !== "string" && "end" in state) writeEnd(out, state.end);
   }
 
   #holderNumber(holder: Holder): number {
@@ -109,12 +130,17 @@ export function readPageMessages(bytes: ByteReader, reader: PageReader): void {
   const lanes: LaneFacts[] = [];
   const holders: Holder[] = [];
   const records: RecordName[] = [];
+  let expiresAt = 0;
+  let firstFailedAt = 0;
   while (!bytes.done) {
     const tag = bytes.byte();
     if (tag === Tag.lane) lanes.push(readLane(bytes));
     else if (tag === Tag.holder) holders.push(readHolder(bytes));
     else if (tag === Tag.payloadRecord) records.push({ id: bytes.varint(), bytes: bytes.varint() });
-    else if (tag === Tag.ready || tag === Tag.leased || tag === Tag.quarantined) {
+    else if (tag === Tag.more) {
+      expiresAt = bytes.varint();
+      firstFailedAt = bytes.varint();
+    } else if (tag >= Tag.ready && tag <= Tag.deciding) {
       const lane = defined(lanes[bytes.varint()]);
       const sequence = bytes.varint();
       const enqueuedAt = base + bytes.signed();
@@ -122,15 +148,45 @@ export function readPageMessages(bytes: ByteReader, reader: PageReader): void {
       const attempts = bytes.varint();
       const cost = bytes.varint();
       const record = defined(records[bytes.varint()]);
-      const facts = { sequence, enqueuedAt, readyAt, attempts, cost, offset: bytes.varint(), length: bytes.varint() };
-      reader.message(
-        lane,
-        facts,
-        record,
-        tag === Tag.leased ? readLease(bytes, holders) : tag === Tag.ready ? "ready" : "quarantined",
-      );
+      const offset = bytes.varint();
+      const length = bytes.varint();
+      const facts = {
+        sequence,
+        enqueuedAt,
+        readyAt,
+        attempts,
+        cost,
+        offset,
+        length,
+        expiresAt,
+        firstFailedAt,
+      };
+      reader.message(lane, facts, record, readState(tag, bytes, holders));
+      expiresAt = 0;
+      firstFailedAt = 0;
     } else throw new MalformedRecordError(`a page entry with the unknown tag ${tag}`);
   }
+}
+
+const plainTags = {
+  ready: Tag.ready,
+  quarantined: Tag.quarantined,
+  delayed: Tag.delayed,
+  scheduled: Tag.scheduled,
+} as const;
+type PlainState = keyof typeof plainTags;
+const plainByTag: (PlainState | undefined)[] = [];
+for (const state of Object.keys(plainTags) as PlainState[]) plainByTag[plainTags[state]] = state;
+
+function tagOf(state: StoredState): number {
+  if (typeof state === "string") return plainTags[state];
+  return "end" in state ? Tag.deciding : Tag.leased;
+}
+
+function readState(tag: number, bytes: ByteReader, holders: readonly Holder[]): StoredState {
+  if (tag === Tag.leased) return readLease(bytes, holders);
+  if (tag === Tag.deciding) return { end: readEnd(bytes) };
+  return defined(plainByTag[tag]);
 }
 
 function readLease(bytes: ByteReader, holders: readonly Holder[]): LeasedEvent {

@@ -10,6 +10,7 @@ import { Journal } from "./journal.ts";
 import { RecordType } from "./keys.ts";
 import { PayloadCache } from "./payload-cache.ts";
 import { type Recovered, Recovery } from "./recovery.ts";
+import { defaultQueueSettings } from "../../core/queue-settings.ts";
 
 const now = { mono: 0, wall: 1_700_000_000_000 };
 
@@ -31,7 +32,7 @@ function written(commits: number): [Buffer, Buffer][] {
   };
   for (let at = 0; at < commits; at += 1) {
     core.begin(now);
-    if (at === 0) core.step({ type: "create-queue", request: 1, name: "q", visibilityMs: 30_000 });
+    if (at === 0) core.step({ type: "create-queue", request: 1, name: "q", settings: defaultQueueSettings });
     const item = {
       queue: "q",
       fairnessKey: "k",

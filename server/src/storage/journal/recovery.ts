@@ -4,14 +4,22 @@
 import type { Core } from "../../core/core.ts";
 import type { LaneFacts } from "../../core/mutations.ts";
 import type { Restorer } from "../../core/restore.ts";
+import type { AttemptEnd } from "../../core/retry-policy.ts";
 import type { Now } from "../../core/turn.ts";
 import { StorageError } from "../port.ts";
 import { ByteReader, MalformedRecordError } from "./bytes.ts";
 import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers } from "./catalog.ts";
 import { envelopeBytes, isIntact } from "./envelope.ts";
-import { type EnqueuedEvent, type JournalReader, type LeasedEvent, readEvents } from "./events.ts";
+import {
+  type Due,
+  type EnqueuedEvent,
+  type JournalReader,
+  type LeasedEvent,
+  type MovedEvent,
+  readEvents,
+} from "./events.ts";
 import { Journal, type PayloadObserver } from "./journal.ts";
-import { RecordType, commitIn, fairnessKeyIn, numberIn, queueNumberIn, weightKey } from "./keys.ts";
+import { RecordType, commitIn, failureKey, fairnessKeyIn, numberIn, queueNumberIn, weightKey } from "./keys.ts";
 import { type JournalEntry, Ledger, Page, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
 import {
   type MessageFacts,
@@ -81,8 +89,8 @@ export class Recovery implements JournalReader, PageReader {
 
   #read(type: number | undefined, key: Uint8Array, value: Uint8Array): void {
     if (type === RecordType.queue) {
-      const { name, visibilityMs } = readCatalogEntry(value);
-      this.#restorer.queue(queueNumberIn(key), name, visibilityMs);
+      const { name, settings, deadLetters, madeFor } = readCatalogEntry(value);
+      this.#restorer.queue(queueNumberIn(key), name, settings, deadLetters, madeFor);
     } else if (type === RecordType.numbers) {
       this.#numbers = readCatalogNumbers(value);
       this.#restorer.salt(this.#numbers.salt);
@@ -98,6 +106,7 @@ export class Recovery implements JournalReader, PageReader {
   finish(now: Now, observer: PayloadObserver): Recovered {
     const { state } = this.#core;
     state.nextQueueNumber = Math.max(state.nextQueueNumber, this.#numbers.nextQueueNumber);
+    this.#dropOfDeletedQueues();
     for (const [name, weight] of this.#weights) this.#applyWeight(name, weight);
     const dead = new Set(this.#ledger.deadRecords);
     for (const record of this.#ledger.records.all()) {
@@ -106,6 +115,19 @@ export class Recovery implements JournalReader, PageReader {
     this.#restorer.finish(now);
     const journal = new Journal(state.table, observer, this.#nextCommit - 1, this.#ledger);
     return { journal, catalog: new Catalog(this.#numbers), damage: this.#damage };
+  }
+
+  /** While the journal was read they stood in for what they were: one of their messages may have moved to another queue. */
+  #dropOfDeletedQueues(): void {
+    const { table } = this.#core.state;
+    for (const slot of this.#restorer.ofDeletedQueues()) {
+      this.#ledger.pageChanged(table.page(slot), this.#nextCommit - 1, true);
+      this.#ledger.messageLeft(table.record(slot), table.length(slot));
+      if (this.#restorer.mayHaveFailure(slot)) {
+        this.#ledger.deadKeys.push(failureKey(table.queueNumber(slot), table.sequence(slot)));
+      }
+      this.#restorer.removed(slot);
+    }
   }
 
   #applyWeight(name: string, { queueNumber, fairnessKey, weight }: WeightState): void {
@@ -159,14 +181,18 @@ export class Recovery implements JournalReader, PageReader {
 
   message(lane: LaneFacts, facts: MessageFacts, name: RecordName, state: StoredState): void {
     const page = this.#page as Page;
-    const record = this.#recordNamed(lane.queueNumber, name);
-    const slot = this.#restorer.message(lane, { ...facts, record: record.handle, page: page.handle });
-    if (slot === undefined) return;
+    const { queueNumber } = page;
+    const record = this.#recordNamed(queueNumber, name);
+    const slot = this.#restorer.message(lane, { ...facts, queueNumber, record: record.handle, page: page.handle });
     page.aliveMessages += 1;
     extendRuns(page.runs as number[], facts.sequence);
     this.#liveIn(record, facts.sequence, facts.length);
+    this.#restorer.expiresAt(slot, facts.expiresAt);
+    this.#restorer.firstFailedAt(slot, facts.firstFailedAt);
     if (state === "quarantined") this.#restorer.quarantined(slot);
-    else if (state !== "ready") this.#restorer.leased(slot, state);
+    else if (typeof state === "string") this.#restorer.waits(slot, facts.readyAt, state);
+    else if ("end" in state) this.#restorer.deciding(slot, state.end);
+    else this.#restorer.leased(slot, state);
   }
 
   #recordNamed(queueNumber: number, name: RecordName): PayloadRecord {
@@ -216,8 +242,10 @@ export class Recovery implements JournalReader, PageReader {
     filling.offset = offset + message.length;
     filling.record.bytes += message.length;
     const place = { record: filling.record.handle, offset, length: message.length, page: 0 };
-    const slot = this.#restorer.message(lane, { ...message, ...place, attempts: 0 });
-    if (slot === undefined) return;
+    const { queueNumber } = lane;
+    const slot = this.#restorer.message(lane, { ...message, ...place, queueNumber, attempts: 0 });
+    this.#restorer.expiresAt(slot, message.expiresAt);
+    this.#restorer.waits(slot, message.readyAt, message.waiting);
     this.#liveIn(filling.record, message.sequence, message.length);
     this.#ledger.newSequences.add(lane.queueNumber);
   }
@@ -227,9 +255,28 @@ export class Recovery implements JournalReader, PageReader {
     if (slot !== undefined) this.#restorer.leased(slot, lease);
   }
 
-  returned(queueNumber: number, sequence: number, counted: boolean, readyAt: number): void {
+  returned(queueNumber: number, sequence: number, counted: boolean, due: Due, at: number): void {
     const slot = this.#changed(queueNumber, sequence, false);
-    if (slot !== undefined) this.#restorer.returned(slot, counted, readyAt);
+    if (slot === undefined) return;
+    if (counted) this.#restorer.attemptEnded(slot, at);
+    this.#restorer.returned(slot, due.readyAt, due.waiting);
+  }
+
+  deciding(queueNumber: number, sequence: number, end: AttemptEnd, at: number): void {
+    const slot = this.#changed(queueNumber, sequence, false);
+    if (slot === undefined) return;
+    this.#restorer.attemptEnded(slot, at);
+    this.#restorer.deciding(slot, end);
+  }
+
+  decided(queueNumber: number, sequence: number, due: Due): void {
+    const slot = this.#changed(queueNumber, sequence, false);
+    if (slot !== undefined) this.#restorer.returned(slot, due.readyAt, due.waiting);
+  }
+
+  moved(queueNumber: number, sequence: number, to: MovedEvent): void {
+    const slot = this.#changed(queueNumber, sequence, false);
+    if (slot !== undefined) this.#restorer.moved(slot, to);
   }
 
   removed(queueNumber: number, sequence: number): void {

@@ -1,0 +1,47 @@
+// What time alone does to messages: delays end, times come, times to live run out.
+import { expire } from "./attempts.ts";
+import type { Endings } from "./lease-endings.ts";
+import { MessageState, none } from "./message-table.ts";
+import type { SlotHeap } from "./slot-heap.ts";
+import type { Turn } from "./turn.ts";
+
+/** Messages that are due become ready; true when there are more than one turn may wake. */
+export function wakeDue(core: Endings, turn: Turn): boolean {
+  const { delayed, scheduled } = core.state;
+  return wake(core, turn, delayed, turn.steady) || wake(core, turn, scheduled, turn.now.wall);
+}
+
+function wake(core: Endings, turn: Turn, heap: SlotHeap, now: number): boolean {
+  const { state, readyClock } = core;
+  const { table } = state;
+  for (let slot = heap.first; slot !== none; slot = heap.first) {
+    const due = table.readyAt(slot);
+    if (due > now) return false;
+    if (turn.sliceBudget <= 0) return true;
+    turn.sliceBudget -= 1;
+    heap.remove(slot);
+    // A clock that was set back must not keep it behind all that comes after it.
+    table.setReadyAt(slot, Math.min(due, readyClock.read(turn.now.wall)));
+    state.makeReady(slot);
+  }
+  return false;
+}
+
+/** Messages whose time to live is over go; true when there are more than one turn may end. */
+export function expireMessages(core: Endings, turn: Turn): boolean {
+  const { state } = core;
+  const { table, expiries } = state;
+  for (let slot = expiries.first; slot !== none; slot = expiries.first) {
+    if (table.expiresAt(slot) > turn.steady) return false;
+    if (turn.sliceBudget <= 0) return true;
+    turn.sliceBudget -= 1;
+    expiries.remove(slot);
+    table.setExpiryPlace(slot, none);
+    const what = table.state(slot);
+    // A worker that has it may still ack it; else it goes when its lease ends, or when the hook has answered.
+    if (what === MessageState.leased || what === MessageState.deciding) continue;
+    state.leaveLists(slot);
+    expire(core, turn, slot);
+  }
+  return false;
+}
