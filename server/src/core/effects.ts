@@ -15,6 +15,7 @@ export interface Delivery {
   readonly ordinal: number;
   readonly id: string;
   readonly queue: string;
+  /** With the sequence, the message's name: the queue that it was enqueued to. */
   readonly queueNumber: number;
   readonly sequence: number;
   readonly fairnessKey: string;

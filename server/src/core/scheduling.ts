@@ -68,10 +68,11 @@ function grant(state: State, turn: Turn, lane: Lane, consumer: Consumer): void {
   const lease = state.addLease(slot, token, consumer.visibilityMs, consumer.holder, wall, mono);
   consumer.take(lease, bytes);
   queue.line.rotate();
+  const queueNumber = table.queueNumber(slot);
   const sequence = table.sequence(slot);
   turn.mutations.push({
     type: "leased",
-    queueNumber: queue.number,
+    queueNumber,
     sequence,
     page: table.page(slot),
     token,
@@ -84,7 +85,7 @@ function grant(state: State, turn: Turn, lane: Lane, consumer: Consumer): void {
     ordinal: lease.ordinal,
     id: state.idOf(slot),
     queue: queue.name,
-    queueNumber: queue.number,
+    queueNumber,
     sequence,
     fairnessKey: lane.key.name,
     weight,
