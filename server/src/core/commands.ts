@@ -1,4 +1,5 @@
 // What the shell asks of the core: plain data. All times are milliseconds.
+import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Decision } from "./retry-policy.ts";
 
@@ -103,7 +104,25 @@ export type Command =
       readonly items: readonly SettleItem[];
     }
   | { readonly type: "create-queue"; readonly request: RequestId; readonly name: string; readonly settings: QueueSettings }
-  | { readonly type: "delete-queue"; readonly request: RequestId; readonly name: string }
+  | { readonly type: "delete-queue"; readonly request: RequestId; readonly name: string; readonly force?: boolean }
+  | {
+      readonly type: "update-queue";
+      readonly request: RequestId;
+      readonly name: string;
+      /** What is absent stays as it is. */
+      readonly settings: Partial<QueueSettings>;
+    }
+  /** An operator's word on one fairness key; what is absent stays as it is. */
+  | {
+      readonly type: "set-key";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly fairnessKey: string;
+      readonly override: Partial<KeyOverride>;
+    }
+  | { readonly type: "cancel"; readonly request: RequestId; readonly queue: string; readonly id: string }
+  /** Everything that waits in the queue now goes; what is leased stays. */
+  | { readonly type: "purge"; readonly request: RequestId; readonly queue: string }
   | { readonly type: "list-queues"; readonly request: RequestId; readonly after: string; readonly limit: number }
   | { readonly type: "queue-stats"; readonly request: RequestId; readonly name: string; readonly topKeys: number }
   /** What comes after an ended attempt; without effect when message and attempt are others by now. */

@@ -8,8 +8,11 @@ import { addDeadLetterQueue, createQueue, deadLetter } from "./dead-letters.ts";
 import type { Waiting } from "./mutations.ts";
 import type { EnqueueOutcome, QueueStats, QueueSummary } from "./effects.ts";
 import { type Failure, failure, invariant } from "./errors.ts";
+import { unknownQueue } from "./failures.ts";
 import { FormerHolders, ReadyClock, closeConsumer, expireLeases, leaveQueue } from "./lease-endings.ts";
+import { operate } from "./operations.ts";
 import { Orphans } from "./orphans.ts";
+import { Purges } from "./purges.ts";
 import { maxQueueNumber } from "./message-id.ts";
 import { MessageState, type Place, none } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
@@ -41,6 +44,7 @@ export class Core {
   readonly formerHolders = new FormerHolders();
   readonly readyClock = new ReadyClock();
   readonly orphans = new Orphans();
+  readonly purges = new Purges();
   /** Nothing is leased any more. */
   draining = false;
   /** Polls that were opened and are neither served nor known to find nothing. */
@@ -161,9 +165,15 @@ export class Core {
 
   #administer(
     turn: Turn,
-    command: Extract<Command, { type: "create-queue" | "delete-queue" | "list-queues" | "queue-stats" }>,
+    command: Exclude<Command, { type: "enqueue" | "settle" | "open" | "credit" | "stop" | "written" | "undelivered" | "close" | "disconnect" | "quarantine" | "decided" }>,
   ): void {
     switch (command.type) {
+      case "update-queue":
+      case "set-key":
+      case "cancel":
+      case "purge":
+        operate(this, turn, command);
+        return;
       case "create-queue": {
         const refused = this.#createQueue(turn, command.name, command.settings);
         if (refused === undefined) turn.effects.push({ type: "done", request: command.request });
@@ -174,6 +184,11 @@ export class Core {
         const queue = this.state.queuesByName.get(command.name);
         if (queue === undefined) {
           this.#fail(turn, command.request, unknownQueue(command.name));
+          return;
+        }
+        const left = this.state.queuesByNumber.get(queue.deadLetters);
+        if (command.force === false && left?.madeFor === queue.number && left.depth > 0) {
+          this.#fail(turn, command.request, deadLettersLeft(queue, left));
           return;
         }
         this.#deleteQueue(turn, queue);
@@ -202,12 +217,13 @@ export class Core {
     const undecided = decideOverdue(this, turn);
     const outlived = expireMessages(this, turn);
     const waking = wakeDue(this, turn);
+    const purging = this.purges.step(this.state, turn);
     const dropping = this.#dropping || this.state.dying.size > 0;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
-    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || undecided || outlived || waking || dropping || scheduling };
+    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || undecided || outlived || waking || purging || dropping || scheduling };
   }
 
   /** The monotonic time at which a turn is needed even without a command; Infinity: never. */
@@ -278,9 +294,8 @@ export class Core {
     const queue = state.queuesByName.get(item.queue);
     if (queue === undefined) return unknownQueue(item.queue);
     const key = state.keyOf(queue, item.fairnessKey);
-    if (item.weight !== 0 && item.weight !== key.weight) {
-      queue.ring.setWeight(key, item.weight, key.ready > 0 ? state.headCost(key) : 1);
-      key.weighed = true;
+    if (item.weight !== 0 && item.weight !== key.ownWeight) {
+      state.setOwnWeight(key, item.weight);
       turn.mutations.push({ type: "weighed", queueNumber: queue.number, fairnessKey: key.name, weight: item.weight });
     }
     const lane = state.laneFor(key, item.throttleKeys);
@@ -450,12 +465,10 @@ function countedQueues(state: State): number {
   return state.queuesByName.size - state.deadLetterQueues;
 }
 
-export function unknownQueue(name: string): Failure {
+function deadLettersLeft(queue: Queue, { name, depth }: Queue): Failure {
   return failure(
-    "QUEUE_NOT_FOUND",
-    `queue "${name}" does not exist; create it with CreateQueue or "fila queue create ${name}"`,
-    {
-      metadata: { queue: name },
-    },
+    "DEAD_LETTERS_LEFT",
+    `queue "${queue.name}" has ${depth} dead letter(s) in "${name}"; redrive or purge them, or delete with force`,
+    { metadata: { queue: queue.name, dead_letter_queue: name } },
   );
 }

@@ -17,14 +17,13 @@ export function deadLetter(core: Endings, turn: Turn, slot: number, reason: Dead
   const source = from.key.queue;
   const target = deadLetterQueueOf(state, turn, source);
   const key = state.keyOf(target, from.key.name);
-  const { weight } = from.key;
+  const { ownWeight: weight } = from.key;
   const lane = state.laneFor(key, from.throttleKeys);
   const now = turn.now.wall;
   const firstFailedAt = table.firstFailedAt(slot) || now;
   noteLeft(turn, state.moveMessage(slot, lane));
-  if (weight !== key.weight) {
-    target.ring.setWeight(key, weight, key.ready > 0 ? state.headCost(key) : 1);
-    key.weighed = true;
+  if (weight !== key.ownWeight) {
+    state.setOwnWeight(key, weight);
     turn.mutations.push({ type: "weighed", queueNumber: target.number, fairnessKey: key.name, weight });
   }
   const { retentionMs } = target.settings;

@@ -67,6 +67,7 @@ export type Reply =
       readonly outcomes: readonly SettleOutcome[];
     }
   | { readonly type: "done"; readonly request: RequestId }
+  | { readonly type: "purged"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "failed"; readonly request: RequestId; readonly failure: Failure }
   | {
       readonly type: "queues";

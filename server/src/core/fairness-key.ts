@@ -12,8 +12,12 @@ export class FairnessKey extends RingKey {
   total = 0;
   /** Messages that may be delivered now. */
   ready = 0;
-  /** Whether its weight was ever written down. */
+  /** Whether a weight of its own was ever written down; it stands behind an operator's. */
   weighed = false;
+  /** The weight that messages gave it, 1 until one did. An operator's may stand before it. */
+  ownWeight = 1;
+  /** An operator has stopped it: its messages wait. */
+  paused = false;
   /** The lane without throttle keys, which most keys have alone. */
   plain: Lane | undefined;
   /** The others, by their throttle keys. */

@@ -89,6 +89,24 @@ export class FairnessRing {
     this.#size -= 1;
   }
 
+  /** The key may not deliver for now, though it has messages: it keeps at most one visit's deficit. */
+  block(key: RingKey): void {
+    const credited = key === this.#visiting ? this.#round : Math.min(this.#round, key.dueRound - 1);
+    const saved = key.deficit + key.weight * Math.max(0, credited - key.creditedRound);
+    this.deactivate(key);
+    key.deficit = Math.min(saved, key.weight);
+  }
+
+  /** It may again: it joins at the tail with the deficit that it kept. */
+  unblock(key: RingKey, headCost: number): void {
+    const kept = key.deficit;
+    this.activate(key, headCost);
+    if (kept === 0) return;
+    this.#unlink(key);
+    key.deficit = Math.min(kept, key.weight);
+    this.#file(key, headCost);
+  }
+
   /**
    * The key that delivers next; its visit is open until `charge` or `deactivate` ends it.
    * @param headCost cost of the next message of a key

@@ -1,6 +1,7 @@
 // What a turn changed, in order: plain data that the storage layer writes down. Together with the catalog it is all that
 // is needed to build the core again.
 import type { ConsumerKind, LeaseToken } from "./commands.ts";
+import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { AttemptEnd, DeadLetterReason } from "./retry-policy.ts";
 
@@ -171,6 +172,14 @@ export interface QueueUpdatedMutation extends Omit<QueueCreatedMutation, "type">
   readonly type: "queue-updated";
 }
 
+/** undefined: the key has no override any more. */
+export interface KeySetMutation {
+  readonly type: "key-set";
+  readonly queueNumber: number;
+  readonly fairnessKey: string;
+  readonly override: KeyOverride | undefined;
+}
+
 export interface QueueDeletedMutation {
   readonly type: "queue-deleted";
   readonly queueNumber: number;
@@ -191,4 +200,5 @@ export type Mutation =
   | ForgottenMutation
   | QueueCreatedMutation
   | QueueUpdatedMutation
+  | KeySetMutation
   | QueueDeletedMutation;

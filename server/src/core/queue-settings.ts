@@ -19,6 +19,8 @@ export interface QueueSettings {
   readonly retentionMs: number;
   /** Ended attempts are put to the queue's hook; the retry policy stands in for it when it does not answer. */
   readonly asksOnFailure: boolean;
+  /** An operator has stopped it: messages are taken in, and none is delivered. */
+  readonly paused: boolean;
 }
 
 const minutes = 60_000;
@@ -33,6 +35,7 @@ export const defaultQueueSettings: QueueSettings = Object.freeze({
   dedupWindowMs: 10 * minutes,
   retentionMs: 14 * days,
   asksOnFailure: false,
+  paused: false,
 });
 
 export const maxAttemptsLimit = 1_000_000;

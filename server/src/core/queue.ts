@@ -5,6 +5,13 @@ import type { FairnessKey } from "./fairness-key.ts";
 import { FairnessRing } from "./fairness-ring.ts";
 import { isDeadLetterName, type QueueSettings } from "./queue-settings.ts";
 
+/** What an operator sets on one fairness key of a queue. */
+export interface KeyOverride {
+  /** 1 to 1,000; 0 = the key's own. */
+  readonly weight: number;
+  readonly paused: boolean;
+}
+
 export class Queue {
   readonly number: number;
   readonly name: string;
@@ -17,6 +24,8 @@ export class Queue {
   readonly isDeadLetterQueue: boolean;
   nextSequence = 1;
   readonly keys = new Map<string, FairnessKey>();
+  /** What an operator has set on single keys, whether or not they have messages. */
+  readonly overrides = new Map<string, KeyOverride>();
   readonly ring = new FairnessRing();
   readonly line = new ConsumerLine();
   readonly consumers = new Set<Consumer>();

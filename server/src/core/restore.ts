@@ -6,7 +6,7 @@ import { type FairnessKey } from "./fairness-key.ts";
 import { type Lane, precedes } from "./lane.ts";
 import { MessageState, type NewMessage, none } from "./message-table.ts";
 import type { Holder, LaneFacts, Waiting } from "./mutations.ts";
-import { Queue } from "./queue.ts";
+import { type KeyOverride, Queue } from "./queue.ts";
 import { type QueueSettings, defaultQueueSettings } from "./queue-settings.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 import type { Now } from "./turn.ts";
@@ -46,6 +46,10 @@ export class Restorer {
 
   queue(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number): void {
     this.#core.state.addQueue(number, name, settings, deadLetters, madeFor);
+  }
+
+  override(queueNumber: number, fairnessKey: string, override: KeyOverride): void {
+    this.#core.state.queuesByNumber.get(queueNumber)?.overrides.set(fairnessKey, override);
   }
 
   /** Sequences below were given before. false: the queue is gone. */
@@ -173,8 +177,7 @@ export class Restorer {
   weight(queueNumber: number, fairnessKey: string, weight: number): boolean {
     const key = this.#core.state.queuesByNumber.get(queueNumber)?.keys.get(fairnessKey);
     if (key === undefined) return false;
-    key.weight = weight;
-    key.weighed = true;
+    this.#core.state.setOwnWeight(key, weight);
     return true;
   }
 
@@ -228,7 +231,7 @@ export class Restorer {
     for (const lane of unsorted) lane.sort(table);
     for (const key of keys) {
       for (const lane of key.lanes()) key.reorder(table, lane);
-      key.queue.ring.activate(key, state.headCost(key));
+      if (!key.paused) key.queue.ring.activate(key, state.headCost(key));
     }
   }
 }

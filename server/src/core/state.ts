@@ -14,7 +14,7 @@ import { MessageIndex } from "./message-index.ts";
 import { MessageState, MessageTable, type NewMessage, none } from "./message-table.ts";
 import type { Holder } from "./mutations.ts";
 import type { QueueSettings } from "./queue-settings.ts";
-import { Queue } from "./queue.ts";
+import { type KeyOverride, Queue } from "./queue.ts";
 import { RecentSettlements } from "./recent-settlements.ts";
 import { SlotHeap } from "./slot-heap.ts";
 
@@ -107,8 +107,42 @@ export class State {
     if (key === undefined) {
       key = new FairnessKey(queue, name);
       queue.keys.set(name, key);
+      const override = queue.overrides.size > 0 ? queue.overrides.get(name) : undefined;
+      if (override !== undefined) {
+        if (override.weight !== 0) key.weight = override.weight;
+        key.paused = override.paused;
+      }
     }
     return key;
+  }
+
+  /** Messages give the key this weight; an operator's stands before it. */
+  setOwnWeight(key: FairnessKey, weight: number): void {
+    key.ownWeight = weight;
+    key.weighed = true;
+    this.#setWeight(key, key.queue.overrides.get(key.name)?.weight || weight);
+  }
+
+  /** What an operator sets on a key from now on; undefined: nothing any more. */
+  setOverride(queue: Queue, name: string, override: KeyOverride | undefined): void {
+    if (override === undefined) queue.overrides.delete(name);
+    else queue.overrides.set(name, override);
+    const key = queue.keys.get(name);
+    if (key === undefined) return;
+    this.#setWeight(key, override?.weight || key.ownWeight);
+    const paused = override?.paused ?? false;
+    if (paused === key.paused) return;
+    key.paused = paused;
+    if (key.ready === 0) return;
+    if (paused) queue.ring.block(key);
+    else {
+      queue.ring.unblock(key, this.#headCostOf(key));
+      this.schedule(queue);
+    }
+  }
+
+  #setWeight(key: FairnessKey, weight: number): void {
+    if (weight !== key.weight) key.queue.ring.setWeight(key, weight, key.inRing ? this.#headCostOf(key) : 1);
   }
 
   laneFor(key: FairnessKey, throttleKeys: readonly string[]): Lane {
@@ -220,6 +254,7 @@ export class State {
     const before = key.first?.head;
     if (lane.insert(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
+    if (key.paused) return;
     if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
     else if (key.first?.head !== before) key.queue.ring.headChanged(key, this.#headCostOf(key));
     this.schedule(key.queue);
@@ -230,6 +265,7 @@ export class State {
     const { key } = lane;
     if (lane.insertLast(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
+    if (key.paused) return;
     if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
     this.schedule(key.queue);
   }
@@ -254,6 +290,11 @@ export class State {
     const wasHead = lane.remove(this.table, slot);
     if (wasHead) key.reorder(this.table, lane);
     key.ready -= 1;
+    if (!key.inRing) {
+      // What a blocked key saved goes with its last message.
+      if (key.ready === 0) key.deficit = 0;
+      return;
+    }
     if (key.ready === 0) key.queue.ring.deactivate(key);
     else if (wasHead) key.queue.ring.headChanged(key, this.#headCostOf(key));
   }
@@ -286,7 +327,7 @@ export class State {
   }
 
   schedule(queue: Queue): void {
-    if (queue.scheduled || queue.dead || queue.ring.size === 0 || queue.line.first === undefined) return;
+    if (queue.scheduled || queue.dead || queue.settings.paused || queue.ring.size === 0 || queue.line.first === undefined) return;
     queue.scheduled = true;
     this.toSchedule.push(queue);
   }

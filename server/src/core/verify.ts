@@ -182,10 +182,14 @@ function verifyRing(state: State, queue: Queue): void {
   invariant(inRing.size === ring.size, "a ring counts its keys");
   for (const key of queue.keys.values()) {
     invariant(
-      inRing.has(key) === key.ready > 0 && key.inRing === key.ready > 0,
+      inRing.has(key) === (key.ready > 0 && !key.paused) && key.inRing === inRing.has(key),
       "the ring holds exactly the active keys",
     );
-    invariant(key.inRing || key.deficit === 0, "an idle key has saved nothing");
+    const blocked = key.paused && key.ready > 0;
+    invariant(key.inRing || blocked || key.deficit === 0, "an idle key has saved nothing");
+    const override = queue.overrides.get(key.name);
+    invariant(key.weight === (override?.weight || key.ownWeight), "an operator's weight stands before a key's own");
+    invariant(key.paused === (override?.paused ?? false), "a key is paused when an operator says so");
     invariant(Number.isInteger(key.weight) && key.weight >= 1 && key.weight <= maxWeight, "a weight is 1 to 1,000");
     verifyHeap(state, key);
     inRing.delete(key);
@@ -230,7 +234,7 @@ function verifyLine(queue: Queue): void {
       consumer.closed || !consumer.canTake(0) || consumer.unsettledMessages > 0 || consumer.unwritten.length > 0;
     invariant(line.has(consumer) || mayWait, "a consumer that can take a message stands in the line");
   }
-  const canDeliver = !queue.dead && queue.ring.size > 0 && line.first !== undefined;
+  const canDeliver = !queue.dead && !queue.settings.paused && queue.ring.size > 0 && line.first !== undefined;
   invariant(!canDeliver || queue.scheduled, "a queue that could deliver is scheduled");
 }
 

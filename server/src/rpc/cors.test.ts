@@ -70,7 +70,7 @@ describe("pages of other origins", () => {
 
   it("see of answers what the protocols need, errors and streams included", async (t) => {
     const { url, broker } = await startFixture(t, { corsOrigins: [APP] });
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     const frame = (json: string): string => `\0\0\0\0${String.fromCharCode(json.length)}${json}`;
     for (const [path, type, body, status] of [
       [LIST, "application/json", "{}", 200],
@@ -124,7 +124,7 @@ describe("pages of other origins", () => {
 
   it("are answered by the hot methods over HTTP/2 too", async (t) => {
     const { url, broker } = await startFixture(t, { corsOrigins: [APP] });
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     const session = connectHttp2(url);
     t.after(() => session.destroy());
     const ask = async (headers: Record<string, string>, body: string): Promise<IncomingHttpHeaders> => {

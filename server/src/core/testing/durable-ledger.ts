@@ -3,6 +3,7 @@
 import type { Core } from "../core.ts";
 import { MessageState, type NewMessage } from "../message-table.ts";
 import type { EnqueuedMutation, LaneFacts, MovedMutation, Mutation, Waiting } from "../mutations.ts";
+import type { KeyOverride } from "../queue.ts";
 import type { QueueSettings } from "../queue-settings.ts";
 import { Restorer, type StoredLease } from "../restore.ts";
 import type { AttemptEnd } from "../retry-policy.ts";
@@ -33,10 +34,11 @@ interface StoredQueue {
   readonly madeFor: number;
   nextSequence: number;
   readonly weights: Map<string, number>;
+  readonly overrides: Map<string, KeyOverride>;
 }
 
 type Moved = Exclude<Mutation, { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" } | QueueMutation>;
-type QueueMutation = Extract<Mutation, { type: "queue-created" | "queue-updated" | "queue-deleted" }>;
+type QueueMutation = Extract<Mutation, { type: "queue-created" | "queue-updated" | "queue-deleted" | "key-set" }>;
 
 export class DurableLedger {
   readonly #queues = new Map<number, StoredQueue>();
@@ -53,6 +55,7 @@ export class DurableLedger {
       case "queue-created":
       case "queue-updated":
       case "queue-deleted":
+      case "key-set":
         this.#applyToQueue(mutation);
         return;
       case "dropped":
@@ -81,10 +84,16 @@ export class DurableLedger {
       this.#queues.delete(queueNumber);
       return;
     }
+    if (mutation.type === "key-set") {
+      const { fairnessKey, override } = mutation;
+      if (override === undefined) this.#queues.get(queueNumber)?.overrides.delete(fairnessKey);
+      else this.#queues.get(queueNumber)?.overrides.set(fairnessKey, override);
+      return;
+    }
     const { name, settings, deadLetters, madeFor } = mutation;
     const known = this.#queues.get(queueNumber);
     if (known !== undefined) Object.assign(known, { settings, deadLetters });
-    else this.#queues.set(queueNumber, { name, settings, deadLetters, madeFor, nextSequence: 1, weights: new Map() });
+    else this.#queues.set(queueNumber, { name, settings, deadLetters, madeFor, nextSequence: 1, weights: new Map(), overrides: new Map() });
     this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumber + 1);
   }
 
@@ -149,6 +158,7 @@ export class DurableLedger {
     for (const [number, queue] of this.#queues) {
       restorer.queue(number, queue.name, queue.settings, queue.deadLetters, queue.madeFor);
       restorer.nextSequence(number, queue.nextSequence);
+      for (const [key, override] of queue.overrides) restorer.override(number, key, override);
     }
     // Backwards, since no store promises that messages come in order.
     for (const message of this.#living().reverse()) {
@@ -175,9 +185,10 @@ export class DurableLedger {
   /** One line per fact, sorted. @param wall what was due by then is ready */
   facts(wall: number): string[] {
     const lines = [`next queue ${this.#nextQueueNumber}`];
-    for (const [number, { name, settings, deadLetters, nextSequence, weights }] of this.#queues) {
+    for (const [number, { name, settings, deadLetters, nextSequence, weights, overrides }] of this.#queues) {
       lines.push(queueLine(number, name, settings, deadLetters, nextSequence));
       for (const [key, weight] of weights) lines.push(`weight ${number} ${key} ${weight}`);
+      for (const [key, override] of overrides) lines.push(overrideLine(number, key, override));
     }
     for (const message of this.#living()) {
       lines.push(messageLine(message.lane, { ...message, state: stateOf(message, wall) }, message.lease));
@@ -209,8 +220,9 @@ export function durableFacts(core: Core): string[] {
   const lines = [`next queue ${state.nextQueueNumber}`];
   for (const queue of state.queuesByName.values()) {
     lines.push(queueLine(queue.number, queue.name, queue.settings, queue.deadLetters, queue.nextSequence));
+    for (const [key, override] of queue.overrides) lines.push(overrideLine(queue.number, key, override));
     for (const key of queue.keys.values()) {
-      if (key.weighed) lines.push(`weight ${queue.number} ${key.name} ${key.weight}`);
+      if (key.weighed) lines.push(`weight ${queue.number} ${key.name} ${key.ownWeight}`);
     }
   }
   for (const slot of table.slots()) {
@@ -235,6 +247,10 @@ export function durableFacts(core: Core): string[] {
 
 function queueLine(number: number, name: string, settings: QueueSettings, deadLetters: number, next: number): string {
   return `queue ${number} ${name} ${JSON.stringify(settings)} dead letters ${deadLetters} next ${next}`;
+}
+
+function overrideLine(number: number, key: string, { weight, paused }: KeyOverride): string {
+  return `override ${number} ${key} weight ${weight} paused ${paused}`;
 }
 
 interface MessageFacts {

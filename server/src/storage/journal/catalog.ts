@@ -1,12 +1,14 @@
 // The system shard: which queues there are. Small, so plain records; a queue's number is never given again.
-import type { Mutation } from "../../core/mutations.ts";
+import type { KeySetMutation, Mutation } from "../../core/mutations.ts";
+import type { KeyOverride } from "../../core/queue.ts";
 import { type ExpiredTo, type QueueSettings, defaultQueueSettings } from "../../core/queue-settings.ts";
 import type { Op } from "../port.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
 import { defined } from "./events.ts";
-import { numbersKey, queueKey } from "./keys.ts";
+import { numbersKey, overrideKey, queueKey } from "./keys.ts";
 
+const flags = { asksOnFailure: 1, paused: 2 } as const;
 /** Stored by number: append only. */
 const expiredTos: readonly ExpiredTo[] = ["drop", "dead-letter"];
 
@@ -30,6 +32,8 @@ export interface CatalogNumbers {
 export class Catalog {
   readonly #out = new ByteWriter();
   #numbers: CatalogNumbers;
+  /** Keys with a record of their own, so that they go with their queue. */
+  readonly #overrides = new Map<number, Set<string>>();
 
   constructor(numbers: CatalogNumbers) {
     this.#numbers = numbers;
@@ -45,7 +49,11 @@ export class Catalog {
         nextQueueNumber = Math.max(nextQueueNumber, mutation.queueNumber + 1);
       } else if (mutation.type === "queue-deleted") {
         ops.push({ del: queueKey(mutation.queueNumber) });
-      }
+        for (const key of this.#overrides.get(mutation.queueNumber) ?? []) {
+          ops.push({ del: overrideKey(mutation.queueNumber, key) });
+        }
+        this.#overrides.delete(mutation.queueNumber);
+      } else if (mutation.type === "key-set") ops.push(this.#keySet(mutation));
     }
     if (ops.length === 0) return ops;
     ops.push(this.#advance(nextQueueNumber));
@@ -66,6 +74,25 @@ export class Catalog {
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
 
+  /** Found at start. */
+  knowOverride(queueNumber: number, fairnessKey: string): void {
+    const known = this.#overrides.get(queueNumber);
+    if (known === undefined) this.#overrides.set(queueNumber, new Set([fairnessKey]));
+    else known.add(fairnessKey);
+  }
+
+  #keySet({ queueNumber, fairnessKey, override }: KeySetMutation): Op {
+    const key = overrideKey(queueNumber, fairnessKey);
+    if (override === undefined) {
+      this.#overrides.get(queueNumber)?.delete(fairnessKey);
+      return { del: key };
+    }
+    this.knowOverride(queueNumber, fairnessKey);
+    this.#out.varint(override.weight);
+    this.#out.byte(override.paused ? 1 : 0);
+    return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
+  }
+
   #queue(queueNumber: number, entry: CatalogEntry): Op {
     const key = queueKey(queueNumber);
     const { settings } = entry;
@@ -79,7 +106,7 @@ export class Catalog {
     this.#out.byte(expiredTos.indexOf(settings.expiredTo));
     this.#out.varint(settings.dedupWindowMs);
     this.#out.varint(settings.retentionMs);
-    this.#out.byte(settings.asksOnFailure ? 1 : 0);
+    this.#out.byte((settings.asksOnFailure ? flags.asksOnFailure : 0) | (settings.paused ? flags.paused : 0));
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
 }
@@ -100,9 +127,16 @@ export function readCatalogEntry(value: Uint8Array): CatalogEntry {
     expiredTo: defined(expiredTos[reader.byte()]),
     dedupWindowMs: reader.varint(),
     retentionMs: reader.varint(),
-    asksOnFailure: reader.byte() === 1,
   };
-  return { name, settings, deadLetters, madeFor };
+  const bits = reader.byte();
+  const asksOnFailure = (bits & flags.asksOnFailure) !== 0;
+  const paused = (bits & flags.paused) !== 0;
+  return { name, settings: { ...settings, asksOnFailure, paused }, deadLetters, madeFor };
+}
+
+export function readOverride(value: Uint8Array): KeyOverride {
+  const reader = new ByteReader(value, envelopeBytes);
+  return { weight: reader.varint(), paused: reader.byte() === 1 };
 }
 
 export function readCatalogNumbers(value: Uint8Array): CatalogNumbers {

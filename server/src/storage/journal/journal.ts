@@ -168,6 +168,7 @@ export class Journal {
         return;
       case "queue-created":
       case "queue-updated":
+      case "key-set":
       // The catalog's own shard has it.
     }
   }

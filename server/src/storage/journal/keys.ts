@@ -3,6 +3,7 @@
 //
 //   01 queue       | queue 4                    catalog: name, settings
 //   02 numbers                                  catalog: the next queue number, the commit sequence of the system shard
+//   03 override    | queue 4 | fairness key     what an operator has set on a key
 //   10 checkpoint  | shard 2                    where the journal begins
 //   11 sequence    | queue 4                    the next sequence of a queue
 //   12 weight      | queue 4 | fairness key     the weight of a key
@@ -14,6 +15,7 @@
 export const RecordType = {
   queue: 0x01,
   numbers: 0x02,
+  override: 0x03,
   checkpoint: 0x10,
   sequence: 0x11,
   weight: 0x12,
@@ -37,6 +39,10 @@ export function numbersKey(): Buffer {
   return Buffer.of(RecordType.numbers);
 }
 
+export function overrideKey(queueNumber: number, fairnessKey: string): Buffer {
+  return named(RecordType.override, queueNumber, fairnessKey);
+}
+
 export function checkpointKey(shard: number): Buffer {
   return Buffer.of(RecordType.checkpoint, shard >>> 8, shard & 0xff);
 }
@@ -46,8 +52,12 @@ export function sequenceKey(queueNumber: number): Buffer {
 }
 
 export function weightKey(queueNumber: number, fairnessKey: string): Buffer {
+  return named(RecordType.weight, queueNumber, fairnessKey);
+}
+
+function named(type: number, queueNumber: number, fairnessKey: string): Buffer {
   const name = Buffer.from(fairnessKey);
-  const key = numbered(RecordType.weight, queueNumber, 5 + name.byteLength);
+  const key = numbered(type, queueNumber, 5 + name.byteLength);
   name.copy(key, 5);
   return key;
 }

@@ -8,7 +8,7 @@ import type { AttemptEnd } from "../../core/retry-policy.ts";
 import type { Now } from "../../core/turn.ts";
 import { StorageError } from "../port.ts";
 import { ByteReader, MalformedRecordError } from "./bytes.ts";
-import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers } from "./catalog.ts";
+import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers, readOverride } from "./catalog.ts";
 import { envelopeBytes, isIntact } from "./envelope.ts";
 import {
   type Due,
@@ -53,6 +53,7 @@ export class Recovery implements JournalReader, PageReader {
   readonly #weights = new Map<string, WeightState>();
   readonly #damage: string[] = [];
   #numbers: CatalogNumbers;
+  readonly #overrides: (readonly [number, string])[] = [];
   #nextCommit = 1;
   /** While a page is read. */
   #page: Page | undefined;
@@ -94,6 +95,10 @@ export class Recovery implements JournalReader, PageReader {
     } else if (type === RecordType.numbers) {
       this.#numbers = readCatalogNumbers(value);
       this.#restorer.salt(this.#numbers.salt);
+    } else if (type === RecordType.override) {
+      const override = [queueNumberIn(key), fairnessKeyIn(key)] as const;
+      this.#overrides.push(override);
+      this.#restorer.override(...override, readOverride(value));
     } else if (type === RecordType.checkpoint) this.#nextCommit = new ByteReader(value, envelopeBytes).varint();
     else if (type === RecordType.sequence) {
       this.#addSequence(key, new ByteReader(value, envelopeBytes).varint());
@@ -114,7 +119,9 @@ export class Recovery implements JournalReader, PageReader {
     }
     this.#restorer.finish(now);
     const journal = new Journal(state.table, observer, this.#nextCommit - 1, this.#ledger);
-    return { journal, catalog: new Catalog(this.#numbers), damage: this.#damage };
+    const catalog = new Catalog(this.#numbers);
+    for (const override of this.#overrides) catalog.knowOverride(...override);
+    return { journal, catalog, damage: this.#damage };
   }
 
   /** While the journal was read they stood in for what they were: one of their messages may have moved to another queue. */

@@ -1,0 +1,65 @@
+// Purges: everything that waits in a queue goes, in slices, so that other queues are served meanwhile. What is enqueued
+// after a purge began stays; dead letters that arrive while one runs may go with the others. Leased messages stay. The
+// answer comes when the last message is gone: a crash before it leaves the rest of them in the queue.
+import { remove } from "./ending.ts";
+import { unknownQueue } from "./failures.ts";
+import { none } from "./message-table.ts";
+import type { Queue } from "./queue.ts";
+import type { State } from "./state.ts";
+import type { Turn } from "./turn.ts";
+
+/** Rows of the table that one turn looks at, at most. */
+const rowsPerTurn = 50_000;
+
+interface Purge {
+  readonly queue: Queue;
+  /** Those of the queue itself that were enqueued later stay. */
+  readonly before: number;
+  readonly request: number;
+  row: number;
+  removed: number;
+}
+
+export class Purges {
+  readonly #running: Purge[] = [];
+
+  add(queue: Queue, request: number): void {
+    this.#running.push({ queue, before: queue.nextSequence, request, row: 0, removed: 0 });
+  }
+
+  /** One slice of the oldest; true when there is more to do. */
+  step(state: State, turn: Turn): boolean {
+    const purge = this.#running[0];
+    if (purge === undefined) return false;
+    const { queue, request } = purge;
+    if (queue.dead) {
+      turn.effects.push({ type: "failed", request, failure: unknownQueue(queue.name) });
+      this.#running.shift();
+    } else if (this.#walk(state, turn, purge)) {
+      turn.effects.push({ type: "purged", request, messages: purge.removed });
+      this.#running.shift();
+    }
+    return this.#running.length > 0;
+  }
+
+  /** true: at the end of the table. */
+  #walk(state: State, turn: Turn, purge: Purge): boolean {
+    const { table } = state;
+    const { queue } = purge;
+    let left = rowsPerTurn;
+    for (let slot = table.usedFrom(purge.row); slot !== none; slot = table.usedFrom(slot + 1)) {
+      if (left === 0 || turn.dropBudget <= 0) {
+        purge.row = slot;
+        return false;
+      }
+      left -= 1;
+      if (state.laneOf(slot).key.queue !== queue || state.leases.has(slot)) continue;
+      if (table.queueNumber(slot) === queue.number && table.sequence(slot) >= purge.before) continue;
+      turn.dropBudget -= 1;
+      purge.removed += 1;
+      state.leaveLists(slot);
+      remove(state, turn, slot, "purge");
+    }
+    return true;
+  }
+}
