@@ -1,6 +1,8 @@
 // What the shell asks of the core: plain data. All times are milliseconds.
 import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
+import type { MessageName } from "./redrive.ts";
+import type { MessageFilter, ScanPlace } from "./scan.ts";
 import type { Decision } from "./retry-policy.ts";
 
 /** One message to store, already validated. */
@@ -121,6 +123,30 @@ export type Command =
       readonly override: Partial<KeyOverride>;
     }
   | { readonly type: "cancel"; readonly request: RequestId; readonly queue: string; readonly id: string }
+  /** One slice of a walk over the messages of a queue. */
+  | {
+      readonly type: "scan";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly filter: MessageFilter;
+      readonly after: ScanPlace | undefined;
+      readonly limit: number;
+      readonly row: number;
+    }
+  /** Single messages by id; those that are not in the queue are left out. */
+  | {
+      readonly type: "get-messages";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly ids: readonly string[];
+    }
+  /** These dead letters go back to the queue that the dead-letter queue belongs to. */
+  | {
+      readonly type: "redrive";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly messages: readonly MessageName[];
+    }
   /** Everything that waits in the queue now goes; what is leased stays. */
   | { readonly type: "purge"; readonly request: RequestId; readonly queue: string }
   | { readonly type: "list-queues"; readonly request: RequestId; readonly after: string; readonly limit: number }

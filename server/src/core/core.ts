@@ -172,6 +172,9 @@ export class Core {
       case "set-key":
       case "cancel":
       case "purge":
+      case "scan":
+      case "get-messages":
+      case "redrive":
         operate(this, turn, command);
         return;
       case "create-queue": {
@@ -250,6 +253,10 @@ export class Core {
   storedExpiresAt(slot: number): number {
     const expiresAt = this.state.table.expiresAt(slot);
     return expiresAt === 0 ? 0 : this.#toWall(expiresAt);
+  }
+
+  wallOf(mono: number): number {
+    return this.#now.wall + (mono - this.#now.mono);
   }
 
   #toWall(steady: number): number {

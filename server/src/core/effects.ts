@@ -1,6 +1,7 @@
 // What the core asks of the world once the turn is durable: plain data.
 import type { ConsumerId, LeaseToken, RequestId } from "./commands.ts";
 import type { Failure } from "./errors.ts";
+import type { MessageView } from "./message-view.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 
 /** The id of the stored message, or why it was not stored. */
@@ -67,6 +68,14 @@ export type Reply =
       readonly outcomes: readonly SettleOutcome[];
     }
   | { readonly type: "done"; readonly request: RequestId }
+  | {
+      readonly type: "scanned";
+      readonly request: RequestId;
+      readonly messages: readonly MessageView[];
+      /** Where the next slice begins; undefined: this was the last one. */
+      readonly row: number | undefined;
+    }
+  | { readonly type: "redriven"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "purged"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "failed"; readonly request: RequestId; readonly failure: Failure }
   | {

@@ -28,6 +28,7 @@ export const reasons = {
   PERMISSION_DENIED: "permission_denied",
   LEASE_LOST: "failed_precondition",
   DEAD_LETTERS_LEFT: "failed_precondition",
+  NOT_A_DEAD_LETTER_QUEUE: "failed_precondition",
   TOKEN_REQUIRED: "failed_precondition",
   OVERLOADED: "resource_exhausted",
   STORAGE_FULL: "resource_exhausted",

@@ -1,20 +1,29 @@
 // What operators do to queues, keys and single messages.
 import type { Command } from "./commands.ts";
+import type { Reply } from "./effects.ts";
 import { remove } from "./ending.ts";
 import { type Failure, failure } from "./errors.ts";
 import { unknownQueue } from "./failures.ts";
 import type { Endings } from "./lease-endings.ts";
 import { parseMessageId } from "./message-id.ts";
+import { type Times, viewOf } from "./message-view.ts";
 import type { Purges } from "./purges.ts";
 import type { KeyOverride, Queue } from "./queue.ts";
-import type { QueueSettings } from "./queue-settings.ts";
+import { type QueueSettings, deadLetterSuffix } from "./queue-settings.ts";
+import { redrive } from "./redrive.ts";
+import { scan } from "./scan.ts";
+import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
-export interface Operated extends Endings {
+export interface Operated extends Endings, Times {
+  readonly state: State;
   readonly purges: Purges;
 }
 
-type Operation = Extract<Command, { type: "update-queue" | "set-key" | "cancel" | "purge" }>;
+type Operation = Extract<
+  Command,
+  { type: "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "redrive" }
+>;
 
 /** Keys of one queue that an operator may set something on. */
 export const maxOverridesPerQueue = 10_000;
@@ -23,24 +32,59 @@ export function operate(core: Operated, turn: Turn, command: Operation): void {
   const name = command.type === "update-queue" ? command.name : command.queue;
   const queue = core.state.queuesByName.get(name);
   const { request } = command;
-  const refused = queue === undefined ? unknownQueue(name) : run(core, turn, queue, command);
-  if (refused !== undefined) turn.effects.push({ type: "failed", request, failure: refused });
-  else if (command.type !== "purge") turn.effects.push({ type: "done", request });
+  const reply = queue === undefined ? unknownQueue(name) : run(core, turn, queue, command);
+  if (reply === "later") return;
+  turn.effects.push("reason" in reply ? { type: "failed", request, failure: reply } : reply);
 }
 
-function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Failure | undefined {
+function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Reply | Failure | "later" {
+  const { request } = command;
+  const done: Reply = { type: "done", request };
   switch (command.type) {
     case "update-queue":
       updateQueue(core, turn, queue, command.settings);
-      return undefined;
+      return done;
     case "set-key":
-      return setKey(core, turn, queue, command.fairnessKey, command.override);
+      return setKey(core, turn, queue, command.fairnessKey, command.override) ?? done;
     case "cancel":
-      return cancel(core, turn, queue, command.id);
+      return cancel(core, turn, queue, command.id) ?? done;
     case "purge":
-      core.purges.add(queue, command.request);
-      return undefined;
+      core.purges.add(queue, request);
+      return "later";
+    case "scan": {
+      const { filter, after, limit, row } = command;
+      return { type: "scanned", request, ...scan(core, queue, filter, after, limit, row) };
+    }
+    case "get-messages": {
+      const slots = command.ids.map((id) => find(core.state, queue, id)).filter((slot) => slot !== undefined);
+      return { type: "scanned", request, messages: slots.map((slot) => viewOf(core, slot)), row: undefined };
+    }
+    case "redrive": {
+      const to = redriveTarget(core.state, queue);
+      if ("reason" in to) return to;
+      return { type: "redriven", request, messages: redrive(core, turn, queue, to, command.messages) };
+    }
   }
+}
+
+/** The queue whose dead letters these are. */
+export function redriveTarget(state: State, queue: Queue): Queue | Failure {
+  if (!queue.isDeadLetterQueue) {
+    return failure(
+      "NOT_A_DEAD_LETTER_QUEUE",
+      `queue "${queue.name}" is no dead-letter queue; name "${queue.name}${deadLetterSuffix}"`,
+      { metadata: { queue: queue.name } },
+    );
+  }
+  const source = queue.name.slice(0, -deadLetterSuffix.length);
+  return state.queuesByName.get(source) ?? unknownQueue(source);
+}
+
+function find(state: State, queue: Queue, id: string): number | undefined {
+  const parsed = parseMessageId(id);
+  const slot = parsed === undefined ? undefined : state.index.get(parsed.queueNumber, parsed.sequence);
+  if (slot === undefined || state.idOf(slot) !== id) return undefined;
+  return state.laneOf(slot).key.queue === queue ? slot : undefined;
 }
 
 function updateQueue({ state }: Operated, turn: Turn, queue: Queue, settings: Partial<QueueSettings>): void {
@@ -77,10 +121,8 @@ function setKey(
 function cancel(core: Operated, turn: Turn, queue: Queue, id: string): Failure | undefined {
   const { state } = core;
   const { table } = state;
-  const parsed = parseMessageId(id);
-  const slot = parsed === undefined ? undefined : state.index.get(parsed.queueNumber, parsed.sequence);
-  const known = slot !== undefined && state.idOf(slot) === id && state.laneOf(slot).key.queue === queue;
-  if (!known) {
+  const slot = find(state, queue, id);
+  if (slot === undefined) {
     return failure("MESSAGE_NOT_FOUND", `message ${JSON.stringify(id.slice(0, 64))} is not in queue "${queue.name}"`, {
       metadata: { queue: queue.name, message_id: id.slice(0, 64) },
     });
