@@ -25,7 +25,7 @@ async function call(url: string, body: string, contentType = "application/grpc-w
 describe("gRPC-Web as text", () => {
   it("carries calls and errors", async (t) => {
     const { url, broker } = await startFixture(t);
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     const body = (queue: string): string =>
       envelope(toBinary(EnqueueRequestSchema, create(EnqueueRequestSchema, { queue }))).toString("base64");
     for (const contentType of ["application/grpc-web-text", "application/grpc-web-text+proto"]) {

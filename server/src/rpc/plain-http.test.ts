@@ -103,7 +103,7 @@ describe("plain JSON", () => {
 
   it("names a field that does not exist, and those that do", async (t) => {
     const { url, broker } = await startFixture(t);
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     for (const [path, body, field, message] of [
       [
         CREATE,
@@ -133,7 +133,7 @@ describe("plain JSON", () => {
 
   it("takes the names of fields in both spellings, and null for what is not set", async (t) => {
     const { url, broker } = await startFixture(t);
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     for (const body of ['{"queue":"q","fairness_key":"a"}', '{"queue":"q","fairnessKey":"a","weight":null}']) {
       const response = await fetch(url + ENQUEUE, {
         method: "POST",
@@ -150,7 +150,7 @@ describe("plain JSON", () => {
 
   it("holds a message of the largest size and no more than a batch", async (t) => {
     const { url, broker } = await startFixture(t);
-    await broker.createQueue("q", 30_000);
+    await broker.createQueue("q", {});
     const payload = Buffer.alloc(1024 * 1024).toString("base64");
     const headers = Object.fromEntries(
       Array.from({ length: 64 }, (_, i) => [`${i}`.padStart(64, "{"), "\u0001".repeat(64)]),

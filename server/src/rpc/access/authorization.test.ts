@@ -145,7 +145,7 @@ for (const [name, connect] of Object.entries(transports)) {
           const transport = connect(url);
           const outcome = async (key: string | undefined): Promise<string> => {
             broker.queues.clear();
-            await broker.createQueue(existing, 30_000);
+            await broker.createQueue(existing, {});
             // For Consume, which says nothing until it delivers.
             broker.enqueue(
               [{ queue: existing, fairnessKey: "", weight: 0, cost: 1, throttleKeys: [], body: Buffer.alloc(0) }],

@@ -66,7 +66,7 @@ async function nextOf<T>(responses: AsyncIterator<T, unknown>, whole: (response:
 async function start(t: TestContext, connect: (baseUrl: string) => Transport) {
   const principal = new GrantedPrincipal("p", granted);
   const { url, broker, asked } = await startGuarded(t, byKey(new Map([["k", principal]])));
-  await broker.createQueue("q", 30_000);
+  await broker.createQueue("q", {});
   const client = createClient(FilaService, connect(url));
   const options = { headers: { authorization: "Bearer k" } };
   const consumers = (): number => broker.queues.get("q")!.consumers.size;

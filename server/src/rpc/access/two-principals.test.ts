@@ -51,7 +51,7 @@ for (const [name, connect] of Object.entries(transports)) {
       const principals = ["alice", "bob"].map((id) => [id, new GrantedPrincipal(id, grants)] as const);
       const { url } = await startFixture(t, { broker, authenticate: byKey(new Map(principals)) });
       const client = createClient(FilaService, connect(url));
-      await broker.createQueue("q", 30_000);
+      await broker.createQueue("q", {});
       await client.enqueue({ queue: "q" }, bob);
 
       const { messageId, leave } = await consumed(client);

@@ -63,7 +63,7 @@ async function failureOf(answer: Promise<unknown>) {
 describe("a batch", () => {
   test("has a result for each message, and only those that are permitted reach the broker", async (t) => {
     const { fila, broker } = await start(t, { kind: "produce", pattern: "orders.*" });
-    for (const queue of ["orders.eu", "other"]) await broker.createQueue(queue, 30_000);
+    for (const queue of ["orders.eu", "other"]) await broker.createQueue(queue, {});
     const queues = ["other", "orders.eu", "orders.none", "", "missing", "orders.eu"];
     const messages = [...queues.map((queue) => ({ queue })), { queue: "other", cost: 0 }];
     const { results } = await fila.batchEnqueue({ messages });
@@ -136,7 +136,7 @@ describe("a refusal", () => {
     ]) {
       broker.queues.clear();
       const absent = await failureOf(call());
-      await broker.createQueue("secret", 30_000);
+      await broker.createQueue("secret", {});
       assert.deepEqual(await failureOf(call()), absent);
       assert.equal(absent.reason, "PERMISSION_DENIED");
       assert.match(absent.message, /permission (consume|admin|consume or admin) on queue "secret"/);
@@ -214,7 +214,7 @@ describe("ListQueues", () => {
       { kind: "consume", pattern: "b.*" },
       { kind: "admin", pattern: "c" },
     );
-    for (const queue of ["a", "a.dlq", "b", "b.1", "b.2", "c", "d"]) await broker.createQueue(queue, 30_000);
+    for (const queue of ["a", "a.dlq", "b", "b.1", "b.2", "c", "d"]) await broker.createQueue(queue, {});
     const listed = async (cursor = "") => {
       const { queues, totalCount, nextCursor } = await admin.listQueues({ cursor });
       return { names: queues.map((queue) => queue.name).join(" "), totalCount, nextCursor };
@@ -230,8 +230,8 @@ describe("ListQueues", () => {
     const { admin, broker } = await start(t, { kind: "consume", pattern: "mine.*" });
     const mine = Array.from({ length: 10_001 }, (_, n) => `mine.${String(n).padStart(5, "0")}`);
     // By name they come before, and there are more of them than a page of the broker holds.
-    for (let n = 0; n < 10_001; n += 1) await broker.createQueue(`aaa.${n}`, 30_000);
-    for (const queue of mine) await broker.createQueue(queue, 30_000);
+    for (let n = 0; n < 10_001; n += 1) await broker.createQueue(`aaa.${n}`, {});
+    for (const queue of mine) await broker.createQueue(queue, {});
     const first = await admin.listQueues({});
     assert.equal(first.totalCount, 10_001n);
     assert.deepEqual(
@@ -258,7 +258,7 @@ test("a call that nobody was admitted for may do nothing", () => {
 
 test("whose call it is goes with it to the broker", async (t) => {
   const { url, broker } = await start(t);
-  await broker.createQueue("q", 30_000);
+  await broker.createQueue("q", {});
   const seen: string[] = [];
   t.mock.method(
     broker,
