@@ -140,6 +140,14 @@ export type Command =
       readonly queue: string;
       readonly ids: readonly string[];
     }
+  /** Why is a message, or the next one of a key, not being delivered? Exactly one of the two is given. */
+  | {
+      readonly type: "explain";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly id?: string;
+      readonly fairnessKey?: string;
+    }
   /** These dead letters go back to the queue that the dead-letter queue belongs to. */
   | {
       readonly type: "redrive";

@@ -15,6 +15,12 @@ export const maxUnsettledBytes = 1 << 20;
 export const maxUnwrittenMessages = 1_000;
 export const maxUnwrittenBytes = 1 << 20;
 
+/**
+ * Why a consumer takes no message: it has sent stop; its transport does not take what was delivered; it has no credit; it
+ * holds as many unsettled messages as a Consume stream may.
+ */
+export type Refusal = "stopped" | "unwritten" | "credit" | "unsettled";
+
 export class Consumer {
   readonly id: ConsumerId;
   readonly queue: Queue;
@@ -58,16 +64,21 @@ export class Consumer {
     this.credit = credit;
   }
 
-  /** Whether it may take a message of this size; always at least one message at a time, whatever its size. */
   canTake(bytes: number): boolean {
-    if (this.stopped) return false;
+    return this.refuses(bytes) === undefined;
+  }
+
+  /** Why it may not take a message of this size; always at least one message at a time, whatever its size. */
+  refuses(bytes: number): Refusal | undefined {
+    if (this.stopped) return "stopped";
     const unwritten = this.#unwritten.length - this.#unwrittenFrom;
     if (unwritten > 0 && (unwritten >= maxUnwrittenMessages || this.#unwrittenBytes + bytes > maxUnwrittenBytes)) {
-      return false;
+      return "unwritten";
     }
-    if (this.holder.kind !== "consume") return this.credit > 0;
-    if (this.unsettledMessages === 0) return true;
-    return this.unsettledMessages < maxUnsettledMessages && this.unsettledBytes + bytes <= maxUnsettledBytes;
+    if (this.holder.kind !== "consume") return this.credit > 0 ? undefined : "credit";
+    if (this.unsettledMessages === 0) return undefined;
+    const full = this.unsettledMessages >= maxUnsettledMessages || this.unsettledBytes + bytes > maxUnsettledBytes;
+    return full ? "unsettled" : undefined;
   }
 
   /** A message of this size is delivered to it; returns its ordinal. */

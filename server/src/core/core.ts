@@ -174,6 +174,7 @@ export class Core {
       case "purge":
       case "scan":
       case "get-messages":
+      case "explain":
       case "redrive":
         operate(this, turn, command);
         return;

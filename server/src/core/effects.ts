@@ -1,6 +1,7 @@
 // What the core asks of the world once the turn is durable: plain data.
 import type { ConsumerId, LeaseToken, RequestId } from "./commands.ts";
 import type { Failure } from "./errors.ts";
+import type { Explanation } from "./explain.ts";
 import type { MessageView } from "./message-view.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 
@@ -75,6 +76,7 @@ export type Reply =
       /** Where the next slice begins; undefined: this was the last one. */
       readonly row: number | undefined;
     }
+  | { readonly type: "explained"; readonly request: RequestId; readonly explanation: Explanation }
   | { readonly type: "redriven"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "purged"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "failed"; readonly request: RequestId; readonly failure: Failure }

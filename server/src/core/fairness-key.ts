@@ -33,6 +33,11 @@ export class FairnessKey extends RingKey {
     this.name = name;
   }
 
+  /** Why nothing of it is delivered; undefined: nothing of its own holds it. */
+  held(): "paused" | undefined {
+    return this.paused ? "paused" : undefined;
+  }
+
   /** The lane whose head goes next. */
   get first(): Lane | undefined {
     return this.#heap === undefined ? this.#single : this.#heap[0];

@@ -65,6 +65,23 @@ export class Lane implements NumberedLane {
     return wasEmpty;
   }
 
+  /** The messages that go before this one, which need not be of this lane: how many, at most so many, and their cost. */
+  before(table: MessageTable, slot: number, most: number): { readonly messages: number; readonly cost: number } {
+    let messages = 0;
+    let cost = 0;
+    for (let at = this.first; at !== none && messages < most && precedes(table, at, slot); at = table.next(at)) {
+      messages += 1;
+      cost += table.cost(at);
+    }
+    for (const each of this.between) {
+      if (messages >= most) break;
+      if (!precedes(table, each, slot)) continue;
+      messages += 1;
+      cost += table.cost(each);
+    }
+    return { messages, cost };
+  }
+
   /** Adds a message at the end without a look at its place: while restoring, `sort` comes after. */
   append(table: MessageTable, slot: number): void {
     this.#link(table, this.tail, slot, none);

@@ -3,6 +3,7 @@ import type { Command } from "./commands.ts";
 import type { Reply } from "./effects.ts";
 import { remove } from "./ending.ts";
 import { type Failure, failure } from "./errors.ts";
+import { type Explanation, explain, explainKey } from "./explain.ts";
 import { unknownQueue } from "./failures.ts";
 import type { Endings } from "./lease-endings.ts";
 import { parseMessageId } from "./message-id.ts";
@@ -22,7 +23,7 @@ export interface Operated extends Endings, Times {
 
 type Operation = Extract<
   Command,
-  { type: "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "redrive" }
+  { type: "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "explain" | "redrive" }
 >;
 
 /** Keys of one queue that an operator may set something on. */
@@ -59,12 +60,23 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
       const slots = command.ids.map((id) => find(core.state, queue, id)).filter((slot) => slot !== undefined);
       return { type: "scanned", request, messages: slots.map((slot) => viewOf(core, slot)), row: undefined };
     }
+    case "explain":
+      return { type: "explained", request, explanation: explained(core, queue, command) };
     case "redrive": {
       const to = redriveTarget(core.state, queue);
       if ("reason" in to) return to;
       return { type: "redriven", request, messages: redrive(core, turn, queue, to, command.messages) };
     }
   }
+}
+
+function explained(core: Operated, queue: Queue, command: Extract<Command, { type: "explain" }>): Explanation {
+  if (command.id !== undefined) {
+    const slot = slotOf(core.state, command.id);
+    return explain(core, slot, queue);
+  }
+  const key = queue.keys.get(command.fairnessKey ?? "");
+  return (key && explainKey(core, key)) ?? { why: "unknown" };
 }
 
 /** The queue whose dead letters these are. */
@@ -81,10 +93,15 @@ export function redriveTarget(state: State, queue: Queue): Queue | Failure {
 }
 
 function find(state: State, queue: Queue, id: string): number | undefined {
+  const slot = slotOf(state, id);
+  return slot !== undefined && state.laneOf(slot).key.queue === queue ? slot : undefined;
+}
+
+/** Wherever the message is. */
+function slotOf(state: State, id: string): number | undefined {
   const parsed = parseMessageId(id);
   const slot = parsed === undefined ? undefined : state.index.get(parsed.queueNumber, parsed.sequence);
-  if (slot === undefined || state.idOf(slot) !== id) return undefined;
-  return state.laneOf(slot).key.queue === queue ? slot : undefined;
+  return slot !== undefined && state.idOf(slot) === id ? slot : undefined;
 }
 
 function updateQueue({ state }: Operated, turn: Turn, queue: Queue, settings: Partial<QueueSettings>): void {

@@ -37,6 +37,11 @@ export class Queue {
   /** Stands in the core's list of queues to schedule. */
   scheduled = false;
 
+  /** Why nothing of it is delivered; undefined: nothing of its own holds it. */
+  held(): "paused" | undefined {
+    return this.settings.paused ? "paused" : undefined;
+  }
+
   constructor(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number) {
     this.number = number;
     this.name = name;

@@ -34,7 +34,7 @@ export function deliver(state: State, turn: Turn): boolean {
 
 /** false: the turn's budget or its random words are used up. */
 function deliverFrom(state: State, turn: Turn, queue: Queue, share: number): boolean {
-  if (queue.settings.paused) return true;
+  if (queue.held() !== undefined) return true;
   for (let left = share; left > 0; left -= 1) {
     if (turn.leaseBudget <= 0 || turn.entropy.left < 2) return false;
     const key = queue.ring.peek(state.headCost) as FairnessKey | undefined;

@@ -254,7 +254,7 @@ export class State {
     const before = key.first?.head;
     if (lane.insert(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
-    if (key.paused) return;
+    if (key.held() !== undefined) return;
     if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
     else if (key.first?.head !== before) key.queue.ring.headChanged(key, this.#headCostOf(key));
     this.schedule(key.queue);
@@ -265,7 +265,7 @@ export class State {
     const { key } = lane;
     if (lane.insertLast(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
-    if (key.paused) return;
+    if (key.held() !== undefined) return;
     if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
     this.schedule(key.queue);
   }
@@ -327,7 +327,7 @@ export class State {
   }
 
   schedule(queue: Queue): void {
-    if (queue.scheduled || queue.dead || queue.settings.paused || queue.ring.size === 0 || queue.line.first === undefined) return;
+    if (queue.scheduled || queue.dead || queue.held() !== undefined || queue.ring.size === 0 || queue.line.first === undefined) return;
     queue.scheduled = true;
     this.toSchedule.push(queue);
   }
