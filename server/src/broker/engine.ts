@@ -5,6 +5,7 @@ import { Core, type CoreLimits } from "../core/core.ts";
 import type { Delivery, Effect } from "../core/effects.ts";
 import { type StoredLease, Restorer } from "../core/restore.ts";
 import { MessageState } from "../core/message-table.ts";
+import type { Mutation } from "../core/mutations.ts";
 import type { Entropy, Now } from "../core/turn.ts";
 import type { Catalog } from "../storage/journal/catalog.ts";
 import { Checkpoint, type CheckpointOptions, type LoadedRecords } from "../storage/journal/checkpoint.ts";
@@ -41,6 +42,9 @@ export interface TurnOutput {
   /** There is more to do right away. */
   readonly more: boolean;
 }
+
+/** What the system shard alone has to remember. */
+const catalogOnly: ReadonlySet<Mutation["type"]> = new Set(["queue-created", "queue-updated", "key-set", "config-set"]);
 
 /** Feeds a recovery record by record, then gives the engine. */
 export class EngineStart {
@@ -102,7 +106,7 @@ export class Engine {
     const { mutations, effects, more } = core.finish(expire);
     const system = this.#catalog.encode(mutations);
     const slicing = loaded !== undefined && checkpoint.active;
-    const changed = slicing || mutations.some((mutation) => mutation.type !== "queue-created");
+    const changed = slicing || mutations.some(({ type }) => !catalogOnly.has(type));
     const data = changed ? journal.encode(mutations, now.wall) : [];
     if (slicing) checkpoint.slice(loaded, data);
     else if (!checkpoint.active && checkpoint.due) checkpoint.begin();

@@ -1,9 +1,14 @@
 // What the shell asks of the core: plain data. All times are milliseconds.
+import type { KeyHash } from "./idempotency.ts";
 import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { MessageName } from "./redrive.ts";
 import type { MessageFilter, ScanPlace } from "./scan.ts";
 import type { Decision } from "./retry-policy.ts";
+
+export interface IdempotencyKey extends KeyHash {
+  readonly text: string;
+}
 
 /** One message to store, already validated. */
 export interface EnqueueItem {
@@ -21,6 +26,8 @@ export interface EnqueueItem {
   readonly deliverAt?: number;
   /** The message's time to live from its enqueue, milliseconds; 0 = for ever. */
   readonly ttlMs?: number;
+  /** An enqueue with a key that was used within the queue's window answers with the first message and stores nothing. */
+  readonly idempotencyKey?: IdempotencyKey | undefined;
   /** Headers and payload in wire form (fields 2 and 3 of EnqueueRequest and of Message). The core never looks inside. */
   readonly body: Uint8Array;
 }
@@ -123,6 +130,20 @@ export type Command =
       readonly override: Partial<KeyOverride>;
     }
   | { readonly type: "cancel"; readonly request: RequestId; readonly queue: string; readonly id: string }
+  /** An empty value deletes the key. */
+  | { readonly type: "set-config"; readonly request: RequestId; readonly key: string; readonly value: string }
+  | { readonly type: "get-config"; readonly request: RequestId; readonly key: string }
+  | {
+      readonly type: "list-config";
+      readonly request: RequestId;
+      readonly prefix: string;
+      readonly after: string;
+      readonly limit: number;
+    }
+  /** What changed after a revision. */
+  | { readonly type: "config-changes"; readonly request: RequestId; readonly after: number; readonly limit: number }
+  /** The idempotency key may be used again. */
+  | { readonly type: "release-key"; readonly request: RequestId; readonly queue: string; readonly key: KeyHash }
   /** One slice of a walk over the messages of a queue. */
   | {
       readonly type: "scan";

@@ -4,7 +4,9 @@
 import type { Command, EnqueueItem, OpenConsumer } from "./commands.ts";
 import { ask, decided, decideOverdue } from "./attempts.ts";
 import { Consumer } from "./consumer.ts";
+import { configure } from "./configuration.ts";
 import { addDeadLetterQueue, createQueue, deadLetter } from "./dead-letters.ts";
+import { firstUse, forgetKeys, nextForgotten, remember } from "./deduplication.ts";
 import type { Waiting } from "./mutations.ts";
 import type { EnqueueOutcome, QueueStats, QueueSummary } from "./effects.ts";
 import { type Failure, failure, invariant } from "./errors.ts";
@@ -168,6 +170,13 @@ export class Core {
     command: Exclude<Command, { type: "enqueue" | "settle" | "open" | "credit" | "stop" | "written" | "undelivered" | "close" | "disconnect" | "quarantine" | "decided" }>,
   ): void {
     switch (command.type) {
+      case "set-config":
+      case "get-config":
+      case "list-config":
+      case "config-changes":
+        configure(this.state.config, turn, command);
+        return;
+      case "release-key":
       case "update-queue":
       case "set-key":
       case "cancel":
@@ -221,13 +230,14 @@ export class Core {
     const undecided = decideOverdue(this, turn);
     const outlived = expireMessages(this, turn);
     const waking = wakeDue(this, turn);
+    const forgetting = forgetKeys(this.state, turn);
     const purging = this.purges.step(this.state, turn);
     const dropping = this.#dropping || this.state.dying.size > 0;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
-    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || undecided || outlived || waking || purging || dropping || scheduling };
+    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || undecided || outlived || waking || forgetting || purging || dropping || scheduling };
   }
 
   /** The monotonic time at which a turn is needed even without a command; Infinity: never. */
@@ -237,6 +247,7 @@ export class Core {
     let next = Math.min(deadlines.first?.deadline ?? Infinity, this.orphans.deadline, undecided.deadline);
     if (delayed.size > 0) next = Math.min(next, table.readyAt(delayed.first) - base);
     if (expiries.size > 0) next = Math.min(next, table.expiresAt(expiries.first) - base);
+    next = Math.min(next, nextForgotten(this.state) - base);
     if (scheduled.size === 0) return next;
     // The wall clock may be set at any moment, so it is looked at every second.
     const { mono, wall } = this.#now;
@@ -301,6 +312,11 @@ export class Core {
     const { state } = this;
     const queue = state.queuesByName.get(item.queue);
     if (queue === undefined) return unknownQueue(item.queue);
+    const { idempotencyKey } = item;
+    if (idempotencyKey !== undefined) {
+      const known = firstUse(state, turn, queue, idempotencyKey);
+      if (known !== undefined) return known;
+    }
     const key = state.keyOf(queue, item.fairnessKey);
     if (item.weight !== 0 && item.weight !== key.ownWeight) {
       state.setOwnWeight(key, item.weight);
@@ -340,6 +356,7 @@ export class Core {
       cost,
       body,
     });
+    if (idempotencyKey !== undefined) remember(state, turn, queue, idempotencyKey, sequence, enqueuedAt);
     if (ttlMs > 0) state.setExpiry(slot, turn.steady + ttlMs);
     if (waiting === "ready") state.makeNewReady(slot, lane);
     else if (waiting === "delayed") state.delay(slot, "steady", turn.steady + delayMs);

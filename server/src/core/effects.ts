@@ -2,11 +2,17 @@
 import type { ConsumerId, LeaseToken, RequestId } from "./commands.ts";
 import type { Failure } from "./errors.ts";
 import type { Explanation } from "./explain.ts";
+import type { ConfigChange } from "./runtime-config.ts";
 import type { MessageView } from "./message-view.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 
+/** The key of the message was used before, for the message with this id. */
+export interface Duplicate {
+  readonly duplicateOf: string;
+}
+
 /** The id of the stored message, or why it was not stored. */
-export type EnqueueOutcome = string | Failure;
+export type EnqueueOutcome = string | Duplicate | Failure;
 
 /** undefined = done; a number = extended, the wall-clock time when the lease ends now. */
 export type SettleOutcome = undefined | number | Failure;
@@ -76,6 +82,16 @@ export type Reply =
       /** Where the next slice begins; undefined: this was the last one. */
       readonly row: number | undefined;
     }
+  | { readonly type: "config-value"; readonly request: RequestId; readonly value: string; readonly revision: number }
+  | {
+      readonly type: "config-entries";
+      readonly request: RequestId;
+      readonly entries: readonly (readonly [key: string, value: string])[];
+      readonly total: number;
+      readonly more: boolean;
+      readonly revision: number;
+    }
+  | { readonly type: "config-changes"; readonly request: RequestId; readonly changes: readonly ConfigChange[] }
   | { readonly type: "explained"; readonly request: RequestId; readonly explanation: Explanation }
   | { readonly type: "redriven"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "purged"; readonly request: RequestId; readonly messages: number }
@@ -92,6 +108,8 @@ export type Reply =
 
 export type Effect =
   | Reply
+  /** The configuration has a new revision: watches have something to read. */
+  | { readonly type: "config-changed"; readonly revision: number }
   | {
       readonly type: "opened";
       readonly consumer: ConsumerId;

@@ -1,6 +1,8 @@
 // What a turn changed, in order: plain data that the storage layer writes down. Together with the catalog it is all that
 // is needed to build the core again.
-import type { ConsumerKind, LeaseToken } from "./commands.ts";
+import type { ConsumerKind, IdempotencyKey, LeaseToken } from "./commands.ts";
+import type { KeyHash } from "./idempotency.ts";
+import type { ConfigChange } from "./runtime-config.ts";
 import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { AttemptEnd, DeadLetterReason } from "./retry-policy.ts";
@@ -180,6 +182,35 @@ export interface KeySetMutation {
   readonly override: KeyOverride | undefined;
 }
 
+export interface ConfigSetMutation extends ConfigChange {
+  readonly type: "config-set";
+}
+
+/** An idempotency key was used. */
+export interface KeyUsedMutation {
+  readonly type: "key-used";
+  readonly queueNumber: number;
+  readonly key: IdempotencyKey;
+  readonly sequence: number;
+  /** Wall clock. */
+  readonly enqueuedAt: number;
+  readonly expiresAt: number;
+}
+
+/** An operator has set an idempotency key free. */
+export interface KeyReleasedMutation {
+  readonly type: "key-released";
+  readonly queueNumber: number;
+  readonly key: KeyHash;
+}
+
+/** The oldest uses of idempotency keys of a queue no longer count. */
+export interface KeysForgottenMutation {
+  readonly type: "keys-forgotten";
+  readonly queueNumber: number;
+  readonly count: number;
+}
+
 export interface QueueDeletedMutation {
   readonly type: "queue-deleted";
   readonly queueNumber: number;
@@ -201,4 +232,8 @@ export type Mutation =
   | QueueCreatedMutation
   | QueueUpdatedMutation
   | KeySetMutation
+  | ConfigSetMutation
+  | KeyUsedMutation
+  | KeyReleasedMutation
+  | KeysForgottenMutation
   | QueueDeletedMutation;

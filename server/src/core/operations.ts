@@ -1,5 +1,6 @@
 // What operators do to queues, keys and single messages.
 import type { Command } from "./commands.ts";
+import { releaseKey } from "./deduplication.ts";
 import type { Reply } from "./effects.ts";
 import { remove } from "./ending.ts";
 import { type Failure, failure } from "./errors.ts";
@@ -23,7 +24,7 @@ export interface Operated extends Endings, Times {
 
 type Operation = Extract<
   Command,
-  { type: "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "explain" | "redrive" }
+  { type: "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "explain" | "redrive" | "release-key" }
 >;
 
 /** Keys of one queue that an operator may set something on. */
@@ -60,6 +61,8 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
       const slots = command.ids.map((id) => find(core.state, queue, id)).filter((slot) => slot !== undefined);
       return { type: "scanned", request, messages: slots.map((slot) => viewOf(core, slot)), row: undefined };
     }
+    case "release-key":
+      return releaseKey(turn, queue, command.key) ? done : keyNotInUse(queue);
     case "explain":
       return { type: "explained", request, explanation: explained(core, queue, command) };
     case "redrive": {
@@ -68,6 +71,12 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
       return { type: "redriven", request, messages: redrive(core, turn, queue, to, command.messages) };
     }
   }
+}
+
+function keyNotInUse({ name }: Queue): Failure {
+  return failure("KEY_NOT_FOUND", `queue "${name}" remembers no such idempotency key; it may be used`, {
+    metadata: { queue: name },
+  });
 }
 
 function explained(core: Operated, queue: Queue, command: Extract<Command, { type: "explain" }>): Explanation {

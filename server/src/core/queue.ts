@@ -2,6 +2,7 @@
 import type { Consumer } from "./consumer.ts";
 import { ConsumerLine } from "./consumer.ts";
 import type { FairnessKey } from "./fairness-key.ts";
+import type { IdempotencyRecords } from "./idempotency.ts";
 import { FairnessRing } from "./fairness-ring.ts";
 import { isDeadLetterName, type QueueSettings } from "./queue-settings.ts";
 
@@ -26,6 +27,8 @@ export class Queue {
   readonly keys = new Map<string, FairnessKey>();
   /** What an operator has set on single keys, whether or not they have messages. */
   readonly overrides = new Map<string, KeyOverride>();
+  /** Made with the first enqueue that has a key. */
+  idempotency: IdempotencyRecords | undefined;
   readonly ring = new FairnessRing();
   readonly line = new ConsumerLine();
   readonly consumers = new Set<Consumer>();

@@ -1,6 +1,7 @@
 // Builds the core again from what was written down: messages from pages, then the events of the journal since, then one
 // pass that links everything. Ring position, deficits and tokens are not restored; the order of messages is.
 import type { LeaseToken } from "./commands.ts";
+import { IdempotencyRecords, type KeyHash } from "./idempotency.ts";
 import type { Core } from "./core.ts";
 import { type FairnessKey } from "./fairness-key.ts";
 import { type Lane, precedes } from "./lane.ts";
@@ -50,6 +51,22 @@ export class Restorer {
 
   override(queueNumber: number, fairnessKey: string, override: KeyOverride): void {
     this.#core.state.queuesByNumber.get(queueNumber)?.overrides.set(fairnessKey, override);
+  }
+
+  /** In the order of their use. false: the queue is gone. */
+  keysUsed(queueNumber: number, uses: readonly { key: KeyHash; sequence: number; enqueuedAt: number; expiresAt: number }[]): boolean {
+    const { state } = this.#core;
+    const queue = state.queuesByNumber.get(queueNumber);
+    if (queue === undefined) return false;
+    queue.idempotency ??= new IdempotencyRecords();
+    state.remembering.add(queue);
+    // The steady clock will agree with the wall clock.
+    for (const use of uses) queue.idempotency.add(use.key, use, use.expiresAt);
+    return true;
+  }
+
+  keyReleased(queueNumber: number, key: KeyHash): void {
+    this.#core.state.queuesByNumber.get(queueNumber)?.idempotency?.release(key);
   }
 
   /** Sequences below were given before. false: the queue is gone. */

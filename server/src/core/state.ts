@@ -15,6 +15,7 @@ import { MessageState, MessageTable, type NewMessage, none } from "./message-tab
 import type { Holder } from "./mutations.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import { type KeyOverride, Queue } from "./queue.ts";
+import { RuntimeConfig } from "./runtime-config.ts";
 import { RecentSettlements } from "./recent-settlements.ts";
 import { SlotHeap } from "./slot-heap.ts";
 
@@ -51,6 +52,9 @@ export class State {
   readonly dying = new DyingQueues();
   /** Messages whose attempt has ended and whose next step is not decided. */
   readonly undecided = new Undecideds();
+  readonly config = new RuntimeConfig();
+  /** Queues that remember idempotency keys. */
+  readonly remembering = new Set<Queue>();
   /** Slots of quarantined messages, which stand in no lane. */
   readonly setAside = new Set<number>();
   /** Part of every message id, so that two stores do not give the same ones. */

@@ -147,8 +147,8 @@ export class CoreDriver {
   enqueue(fairnessKey: string, options: EnqueueOptions = {}): string[] {
     const outcomes = this.enqueueItems(new Array<EnqueueItem>(options.count ?? 1).fill(item(fairnessKey, options)));
     return outcomes.map((outcome) => {
-      if (typeof outcome !== "string") throw new Error(outcome.message);
-      return outcome;
+      if (typeof outcome === "string") return outcome;
+      throw new Error("reason" in outcome ? outcome.message : `a duplicate of ${outcome.duplicateOf}`);
     });
   }
 
@@ -217,6 +217,8 @@ export class CoreDriver {
         return;
       case "ended":
         this.#consumerOf(effect.consumer).ended = effect.failure;
+        return;
+      case "config-changed":
         return;
       case "decide":
         this.questions.push(effect);

@@ -2,7 +2,8 @@
 // store has to rebuild, and `durableFacts` of a core must always equal `facts` of a ledger that saw all its mutations.
 import type { Core } from "../core.ts";
 import { MessageState, type NewMessage } from "../message-table.ts";
-import type { EnqueuedMutation, LaneFacts, MovedMutation, Mutation, Waiting } from "../mutations.ts";
+import type { EnqueuedMutation, KeyUsedMutation, LaneFacts, MovedMutation, Mutation, Waiting } from "../mutations.ts";
+import type { ConfigChange } from "../runtime-config.ts";
 import type { KeyOverride } from "../queue.ts";
 import type { QueueSettings } from "../queue-settings.ts";
 import { Restorer, type StoredLease } from "../restore.ts";
@@ -35,14 +36,29 @@ interface StoredQueue {
   nextSequence: number;
   readonly weights: Map<string, number>;
   readonly overrides: Map<string, KeyOverride>;
+  /** Of idempotency keys, oldest first. */
+  readonly uses: { readonly use: KeyUsedMutation; released: boolean }[];
 }
 
-type Moved = Exclude<Mutation, { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" } | QueueMutation>;
-type QueueMutation = Extract<Mutation, { type: "queue-created" | "queue-updated" | "queue-deleted" | "key-set" }>;
+type Moved = Exclude<Mutation, { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" | "config-set" } | QueueMutation>;
+type QueueMutation = Extract<
+  Mutation,
+  {
+    type:
+      | "queue-created"
+      | "queue-updated"
+      | "queue-deleted"
+      | "key-set"
+      | "key-used"
+      | "key-released"
+      | "keys-forgotten";
+  }
+>;
 
 export class DurableLedger {
   readonly #queues = new Map<number, StoredQueue>();
   readonly #messages = new Map<string, StoredMessage>();
+  readonly #config: ConfigChange[] = [];
   #nextQueueNumber = 1;
 
   /** @param wall clock of the turn */
@@ -56,9 +72,15 @@ export class DurableLedger {
       case "queue-updated":
       case "queue-deleted":
       case "key-set":
+      case "key-used":
+      case "key-released":
+      case "keys-forgotten":
         this.#applyToQueue(mutation);
         return;
       case "dropped":
+        return;
+      case "config-set":
+        this.#config.push(mutation);
         return;
       case "enqueued":
         this.#enqueued(mutation);
@@ -90,10 +112,24 @@ export class DurableLedger {
       else this.#queues.get(queueNumber)?.overrides.set(fairnessKey, override);
       return;
     }
-    const { name, settings, deadLetters, madeFor } = mutation;
     const known = this.#queues.get(queueNumber);
+    if (mutation.type === "key-used") {
+      known?.uses.push({ use: mutation, released: false });
+      return;
+    }
+    if (mutation.type === "key-released") {
+      const { b } = mutation.key;
+      const last = known?.uses.findLast(({ use }) => use.key.b === b);
+      if (last !== undefined) last.released = true;
+      return;
+    }
+    if (mutation.type === "keys-forgotten") {
+      known?.uses.splice(0, mutation.count);
+      return;
+    }
+    const { name, settings, deadLetters, madeFor } = mutation;
     if (known !== undefined) Object.assign(known, { settings, deadLetters });
-    else this.#queues.set(queueNumber, { name, settings, deadLetters, madeFor, nextSequence: 1, weights: new Map(), overrides: new Map() });
+    else this.#queues.set(queueNumber, { name, settings, deadLetters, madeFor, nextSequence: 1, weights: new Map(), overrides: new Map(), uses: [] });
     this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumber + 1);
   }
 
@@ -155,9 +191,18 @@ export class DurableLedger {
 
   restore(core: Core, now: Now): void {
     const restorer = new Restorer(core);
+    for (const change of this.#config) {
+      core.state.config.restoreValue(change.key, change.value);
+      core.state.config.restoreChange(change);
+    }
     for (const [number, queue] of this.#queues) {
       restorer.queue(number, queue.name, queue.settings, queue.deadLetters, queue.madeFor);
       restorer.nextSequence(number, queue.nextSequence);
+      restorer.keysUsed(
+        number,
+        queue.uses.map(({ use }) => use),
+      );
+      for (const { use, released } of queue.uses) if (released) restorer.keyReleased(number, use.key);
       for (const [key, override] of queue.overrides) restorer.override(number, key, override);
     }
     // Backwards, since no store promises that messages come in order.

@@ -1,12 +1,13 @@
 // The system shard: which queues there are. Small, so plain records; a queue's number is never given again.
-import type { KeySetMutation, Mutation } from "../../core/mutations.ts";
+import type { ConfigSetMutation, KeySetMutation, Mutation } from "../../core/mutations.ts";
 import type { KeyOverride } from "../../core/queue.ts";
 import { type ExpiredTo, type QueueSettings, defaultQueueSettings } from "../../core/queue-settings.ts";
+import { type ConfigChange, keptConfigChanges } from "../../core/runtime-config.ts";
 import type { Op } from "../port.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
 import { defined } from "./events.ts";
-import { numbersKey, overrideKey, queueKey } from "./keys.ts";
+import { configChangeKey, configKey, numbersKey, overrideKey, queueKey, revisionIn } from "./keys.ts";
 
 const flags = { asksOnFailure: 1, paused: 2 } as const;
 /** Stored by number: append only. */
@@ -54,6 +55,7 @@ export class Catalog {
         }
         this.#overrides.delete(mutation.queueNumber);
       } else if (mutation.type === "key-set") ops.push(this.#keySet(mutation));
+      else if (mutation.type === "config-set") this.#configSet(mutation, ops);
     }
     if (ops.length === 0) return ops;
     ops.push(this.#advance(nextQueueNumber));
@@ -91,6 +93,20 @@ export class Catalog {
     this.#out.varint(override.weight);
     this.#out.byte(override.paused ? 1 : 0);
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
+  }
+
+  #configSet({ revision, key, value }: ConfigSetMutation, ops: Op[]): void {
+    const put = configKey(key);
+    if (value === "") ops.push({ del: put });
+    else {
+      this.#out.string(value);
+      ops.push({ put, value: seal(put, this.#out.take(envelopeBytes)) });
+    }
+    const change = configChangeKey(revision);
+    this.#out.string(key);
+    this.#out.string(value);
+    ops.push({ put: change, value: seal(change, this.#out.take(envelopeBytes)) });
+    if (revision > keptConfigChanges) ops.push({ del: configChangeKey(revision - keptConfigChanges) });
   }
 
   #queue(queueNumber: number, entry: CatalogEntry): Op {
@@ -137,6 +153,15 @@ export function readCatalogEntry(value: Uint8Array): CatalogEntry {
 export function readOverride(value: Uint8Array): KeyOverride {
   const reader = new ByteReader(value, envelopeBytes);
   return { weight: reader.varint(), paused: reader.byte() === 1 };
+}
+
+export function readConfigValue(value: Uint8Array): string {
+  return new ByteReader(value, envelopeBytes).string();
+}
+
+export function readConfigChange(key: Uint8Array, value: Uint8Array): ConfigChange {
+  const reader = new ByteReader(value, envelopeBytes);
+  return { revision: revisionIn(key), key: reader.string(), value: reader.string() };
 }
 
 export function readCatalogNumbers(value: Uint8Array): CatalogNumbers {

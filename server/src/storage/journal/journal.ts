@@ -5,6 +5,7 @@ import { type Op, StorageError } from "../port.ts";
 import { EventWriter } from "./events.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
 import { writeFailureRecord } from "./failure-record.ts";
+import { IdempotencyStore } from "./idempotency-store.ts";
 import { dataShard, failureKey, journalKey, payloadKey, sequenceKey, weightKey } from "./keys.ts";
 import { Ledger, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
 import { buildPayloadRecord, payloadOverhead, payloadRecordBytes } from "./payload-record.ts";
@@ -33,6 +34,7 @@ interface OpenRecord {
 
 export class Journal {
   readonly ledger: Ledger;
+  readonly idempotency: IdempotencyStore;
   readonly #table: PlaceWriter;
   readonly #observer: PayloadObserver;
   readonly #events = new EventWriter();
@@ -42,11 +44,12 @@ export class Journal {
   #madeNow: PayloadRecord[] = [];
 
   /** @param lastCommit the last commit that is in the store */
-  constructor(table: PlaceWriter, observer: PayloadObserver, lastCommit: number, ledger: Ledger = new Ledger()) {
+  constructor(table: PlaceWriter, observer: PayloadObserver, lastCommit: number, ledger = new Ledger(), idempotency = new IdempotencyStore()) {
     this.#table = table;
     this.#observer = observer;
     this.#commit = lastCommit;
     this.ledger = ledger;
+    this.idempotency = idempotency;
   }
 
   /** The last commit that was encoded. */
@@ -64,6 +67,7 @@ export class Journal {
     for (const mutation of mutations) this.#write(mutation, ops);
     for (const [queueNumber, open] of this.#open) this.#close(queueNumber, open, ops);
     this.#open.clear();
+    this.idempotency.close(this.#commit, ops);
     const key = journalKey(dataShard, this.#commit);
     const value = seal(key, this.#events.take(envelopeBytes));
     ops.push({ put: key, value });
@@ -165,10 +169,21 @@ export class Journal {
       case "queue-deleted":
         ledger.newSequences.delete(mutation.queueNumber);
         ops.push({ del: sequenceKey(mutation.queueNumber) });
+        this.idempotency.queueDeleted(mutation.queueNumber);
+        return;
+      case "key-used":
+        this.idempotency.used(mutation);
+        return;
+      case "key-released":
+        this.idempotency.released(mutation, this.#commit, ops);
+        return;
+      case "keys-forgotten":
+        this.idempotency.forgotten(mutation.queueNumber, mutation.count, ops);
         return;
       case "queue-created":
       case "queue-updated":
       case "key-set":
+      case "config-set":
       // The catalog's own shard has it.
     }
   }

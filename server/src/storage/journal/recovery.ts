@@ -8,7 +8,7 @@ import type { AttemptEnd } from "../../core/retry-policy.ts";
 import type { Now } from "../../core/turn.ts";
 import { StorageError } from "../port.ts";
 import { ByteReader, MalformedRecordError } from "./bytes.ts";
-import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers, readOverride } from "./catalog.ts";
+import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers, readConfigChange, readConfigValue, readOverride } from "./catalog.ts";
 import { envelopeBytes, isIntact } from "./envelope.ts";
 import {
   type Due,
@@ -19,7 +19,8 @@ import {
   readEvents,
 } from "./events.ts";
 import { Journal, type PayloadObserver } from "./journal.ts";
-import { RecordType, commitIn, failureKey, fairnessKeyIn, numberIn, queueNumberIn, weightKey } from "./keys.ts";
+import { IdempotencyStore, readReleased, readUses } from "./idempotency-store.ts";
+import { RecordType, commitIn, configKeyIn, failureKey, fairnessKeyIn, numberIn, queueNumberIn, releasedKey, weightKey } from "./keys.ts";
 import { type JournalEntry, Ledger, Page, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
 import {
   type MessageFacts,
@@ -53,6 +54,9 @@ export class Recovery implements JournalReader, PageReader {
   readonly #weights = new Map<string, WeightState>();
   readonly #damage: string[] = [];
   #numbers: CatalogNumbers;
+  readonly #idempotency = new IdempotencyStore();
+  /** Commits of the release of idempotency keys, by the keys of their marks. */
+  readonly #released = new Map<string, number>();
   readonly #overrides: (readonly [number, string])[] = [];
   #nextCommit = 1;
   /** While a page is read. */
@@ -99,7 +103,11 @@ export class Recovery implements JournalReader, PageReader {
       const override = [queueNumberIn(key), fairnessKeyIn(key)] as const;
       this.#overrides.push(override);
       this.#restorer.override(...override, readOverride(value));
-    } else if (type === RecordType.checkpoint) this.#nextCommit = new ByteReader(value, envelopeBytes).varint();
+    } else if (type === RecordType.config) this.#core.state.config.restoreValue(configKeyIn(key), readConfigValue(value));
+    else if (type === RecordType.configChange) this.#core.state.config.restoreChange(readConfigChange(key, value));
+    else if (type === RecordType.released) this.#addReleased(key, value);
+    else if (type === RecordType.idempotency) this.#addUses(key, value);
+    else if (type === RecordType.checkpoint) this.#nextCommit = new ByteReader(value, envelopeBytes).varint();
     else if (type === RecordType.sequence) {
       this.#addSequence(key, new ByteReader(value, envelopeBytes).varint());
     } else if (type === RecordType.weight) this.#addWeight(key, value);
@@ -118,7 +126,7 @@ export class Recovery implements JournalReader, PageReader {
       if (record.aliveMessages === 0 && !dead.has(record)) this.#ledger.deadRecords.push(record);
     }
     this.#restorer.finish(now);
-    const journal = new Journal(state.table, observer, this.#nextCommit - 1, this.#ledger);
+    const journal = new Journal(state.table, observer, this.#nextCommit - 1, this.#ledger, this.#idempotency);
     const catalog = new Catalog(this.#numbers);
     for (const override of this.#overrides) catalog.knowOverride(...override);
     return { journal, catalog, damage: this.#damage };
@@ -154,6 +162,32 @@ export class Recovery implements JournalReader, PageReader {
       "corrupt",
       `${what}; acknowledged messages may be lost, so the broker does not start on it; restore the data directory from a backup`,
     );
+  }
+
+  #addReleased(key: Uint8Array, value: Uint8Array): void {
+    const queueNumber = queueNumberIn(key);
+    const released = readReleased(key, value);
+    if (!this.#core.state.queuesByNumber.has(queueNumber)) {
+      this.#ledger.deadKeys.push(key);
+      return;
+    }
+    this.#idempotency.foundReleased(queueNumber, released.commit, released.key);
+    this.#released.set(hexOf(key), released.commit);
+  }
+
+  #addUses(key: Uint8Array, value: Uint8Array): void {
+    const queueNumber = queueNumberIn(key);
+    const commit = numberIn(key);
+    const uses = readUses(value);
+    if (!this.#restorer.keysUsed(queueNumber, uses)) {
+      this.#ledger.deadKeys.push(key);
+      return;
+    }
+    this.#idempotency.foundSegment(queueNumber, commit, uses.length);
+    for (const { key: used } of uses) {
+      const releasedIn = this.#released.get(hexOf(releasedKey(queueNumber, used))) ?? 0;
+      if (releasedIn >= commit) this.#restorer.keyReleased(queueNumber, used);
+    }
   }
 
   #addSequence(key: Uint8Array, next: number): void {
