@@ -4,5 +4,6 @@
  */
 export * from "./fila/v1/admin_pb.ts";
 export * from "./fila/v1/messages_pb.ts";
+export * from "./fila/v1/operations_pb.ts";
 export * from "./fila/v1/service_pb.ts";
 export * from "./google/rpc/error_details_pb.ts";

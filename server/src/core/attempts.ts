@@ -135,14 +135,7 @@ export function decideOverdue(core: Endings, turn: Turn): boolean {
 }
 
 /** @param leased the message comes from its lease, and the attempt is not yet written down */
-function apply(
-  core: Endings,
-  turn: Turn,
-  slot: number,
-  decision: Decision,
-  end: AttemptEnd,
-  leased: boolean,
-): void {
+function apply(core: Endings, turn: Turn, slot: number, decision: Decision, end: AttemptEnd, leased: boolean): void {
   const { state } = core;
   const { table } = state;
   if (decision.type === "dead-letter") {

@@ -112,7 +112,12 @@ export type Command =
       readonly principal: string;
       readonly items: readonly SettleItem[];
     }
-  | { readonly type: "create-queue"; readonly request: RequestId; readonly name: string; readonly settings: QueueSettings }
+  | {
+      readonly type: "create-queue";
+      readonly request: RequestId;
+      readonly name: string;
+      readonly settings: QueueSettings;
+    }
   | { readonly type: "delete-queue"; readonly request: RequestId; readonly name: string; readonly force?: boolean }
   | {
       readonly type: "update-queue";

@@ -167,7 +167,23 @@ export class Core {
 
   #administer(
     turn: Turn,
-    command: Exclude<Command, { type: "enqueue" | "settle" | "open" | "credit" | "stop" | "written" | "undelivered" | "close" | "disconnect" | "quarantine" | "decided" }>,
+    command: Exclude<
+      Command,
+      {
+        type:
+          | "enqueue"
+          | "settle"
+          | "open"
+          | "credit"
+          | "stop"
+          | "written"
+          | "undelivered"
+          | "close"
+          | "disconnect"
+          | "quarantine"
+          | "decided";
+      }
+    >,
   ): void {
     switch (command.type) {
       case "set-config":
@@ -237,7 +253,11 @@ export class Core {
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
-    return { mutations: turn.mutations, effects: turn.effects, more: expired || orphaned || undecided || outlived || waking || forgetting || purging || dropping || scheduling };
+    return {
+      mutations: turn.mutations,
+      effects: turn.effects,
+      more: expired || orphaned || undecided || outlived || waking || forgetting || purging || dropping || scheduling,
+    };
   }
 
   /** The monotonic time at which a turn is needed even without a command; Infinity: never. */
@@ -341,8 +361,7 @@ export class Core {
       page: 0,
     });
     const waiting = waitingOf(delayMs, deliverAt, enqueuedAt);
-    const dueAt =
-      waiting === "ready" ? readyAt : waiting === "delayed" ? Math.ceil(enqueuedAt + delayMs) : deliverAt;
+    const dueAt = waiting === "ready" ? readyAt : waiting === "delayed" ? Math.ceil(enqueuedAt + delayMs) : deliverAt;
     const expiresAt = ttlMs === 0 ? 0 : Math.ceil(enqueuedAt + ttlMs);
     turn.mutations.push({
       type: "enqueued",

@@ -24,7 +24,10 @@ export interface Operated extends Endings, Times {
 
 type Operation = Extract<
   Command,
-  { type: "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "explain" | "redrive" | "release-key" }
+  {
+    type:
+      "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "explain" | "redrive" | "release-key";
+  }
 >;
 
 /** Keys of one queue that an operator may set something on. */

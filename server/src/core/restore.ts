@@ -54,7 +54,10 @@ export class Restorer {
   }
 
   /** In the order of their use. false: the queue is gone. */
-  keysUsed(queueNumber: number, uses: readonly { key: KeyHash; sequence: number; enqueuedAt: number; expiresAt: number }[]): boolean {
+  keysUsed(
+    queueNumber: number,
+    uses: readonly { key: KeyHash; sequence: number; enqueuedAt: number; expiresAt: number }[],
+  ): boolean {
     const { state } = this.#core;
     const queue = state.queuesByNumber.get(queueNumber);
     if (queue === undefined) return false;

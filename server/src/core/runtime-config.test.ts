@@ -20,7 +20,10 @@ test("a watch gets every later change once and in order, or is told that some ar
     return "reason" in changes ? changes.reason : changes.map(({ revision }) => revision);
   };
   assert.deepEqual(revisions(config.revision, 10), []);
-  assert.deepEqual(revisions(config.revision - 3, 10), [1, 2, 3].map((n) => config.revision - 3 + n));
+  assert.deepEqual(
+    revisions(config.revision - 3, 10),
+    [1, 2, 3].map((n) => config.revision - 3 + n),
+  );
   assert.deepEqual(revisions(5, 2), [6, 7]);
   assert.equal(revisions(4, 2), "CONFIG_COMPACTED");
   assert.equal(revisions(config.revision + 1, 1), "INVALID_FIELD");

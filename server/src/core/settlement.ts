@@ -45,7 +45,8 @@ function settle(core: Endings, turn: Turn, queue: Queue, item: SettleItem, who: 
   if (id === undefined || id.salt !== state.salt || !couldHold(state, queue, id)) return unknownMessage(queue, item);
   const slot = state.index.get(id.queueNumber, id.sequence);
   // An id names the queue that the message was enqueued to; a dead letter is in another one.
-  const known = slot !== undefined && state.table.enqueuedAt(slot) === id.time && state.laneOf(slot).key.queue === queue;
+  const known =
+    slot !== undefined && state.table.enqueuedAt(slot) === id.time && state.laneOf(slot).key.queue === queue;
   const lease = known ? state.leases.get(slot) : undefined;
   const found =
     item.token === undefined

@@ -22,7 +22,10 @@ test("gives slots by time, then by sequence, whatever left in between", () => {
       for (const slot of rows.keys()) heap.add(slot);
       for (const [slot, [, leaves]] of rows.entries()) if (leaves) heap.remove(slot);
       const rest = [...rows.keys()].filter((slot) => rows[slot]?.[1] === false);
-      assert.deepEqual([...heap.all()].sort((a, b) => a - b), rest);
+      assert.deepEqual(
+        [...heap.all()].sort((a, b) => a - b),
+        rest,
+      );
       for (const slot of heap.all()) assert.equal([...heap.all()][places[slot] as number], slot);
       const wanted = rest.toSorted((a, b) => (rows[a]?.[0] as number) - (rows[b]?.[0] as number) || a - b);
       const got: number[] = [];

@@ -331,7 +331,14 @@ export class State {
   }
 
   schedule(queue: Queue): void {
-    if (queue.scheduled || queue.dead || queue.held() !== undefined || queue.ring.size === 0 || queue.line.first === undefined) return;
+    if (
+      queue.scheduled ||
+      queue.dead ||
+      queue.held() !== undefined ||
+      queue.ring.size === 0 ||
+      queue.line.first === undefined
+    )
+      return;
     queue.scheduled = true;
     this.toSchedule.push(queue);
   }

@@ -61,10 +61,7 @@ function takeCensus(state: State): Census {
     census.perLane.set(lane, counts);
     counts.total += 1;
     const origin = state.queuesByNumber.get(table.queueNumber(slot));
-    invariant(
-      state.index.get(table.queueNumber(slot), table.sequence(slot)) === slot,
-      "the index finds every message",
-    );
+    invariant(state.index.get(table.queueNumber(slot), table.sequence(slot)) === slot, "the index finds every message");
     invariant(origin === undefined || table.sequence(slot) < origin.nextSequence, "a sequence is given once");
     const what = table.state(slot);
     if (what === MessageState.delayed) census.delayed += 1;

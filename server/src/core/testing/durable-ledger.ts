@@ -40,18 +40,15 @@ interface StoredQueue {
   readonly uses: { readonly use: KeyUsedMutation; released: boolean }[];
 }
 
-type Moved = Exclude<Mutation, { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" | "config-set" } | QueueMutation>;
+type Moved = Exclude<
+  Mutation,
+  { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" | "config-set" } | QueueMutation
+>;
 type QueueMutation = Extract<
   Mutation,
   {
     type:
-      | "queue-created"
-      | "queue-updated"
-      | "queue-deleted"
-      | "key-set"
-      | "key-used"
-      | "key-released"
-      | "keys-forgotten";
+      "queue-created" | "queue-updated" | "queue-deleted" | "key-set" | "key-used" | "key-released" | "keys-forgotten";
   }
 >;
 
@@ -129,7 +126,17 @@ export class DurableLedger {
     }
     const { name, settings, deadLetters, madeFor } = mutation;
     if (known !== undefined) Object.assign(known, { settings, deadLetters });
-    else this.#queues.set(queueNumber, { name, settings, deadLetters, madeFor, nextSequence: 1, weights: new Map(), overrides: new Map(), uses: [] });
+    else
+      this.#queues.set(queueNumber, {
+        name,
+        settings,
+        deadLetters,
+        madeFor,
+        nextSequence: 1,
+        weights: new Map(),
+        overrides: new Map(),
+        uses: [],
+      });
     this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumber + 1);
   }
 

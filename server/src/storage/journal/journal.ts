@@ -44,7 +44,13 @@ export class Journal {
   #madeNow: PayloadRecord[] = [];
 
   /** @param lastCommit the last commit that is in the store */
-  constructor(table: PlaceWriter, observer: PayloadObserver, lastCommit: number, ledger = new Ledger(), idempotency = new IdempotencyStore()) {
+  constructor(
+    table: PlaceWriter,
+    observer: PayloadObserver,
+    lastCommit: number,
+    ledger = new Ledger(),
+    idempotency = new IdempotencyStore(),
+  ) {
     this.#table = table;
     this.#observer = observer;
     this.#commit = lastCommit;

@@ -17,7 +17,18 @@ import {
 } from "./events.ts";
 import { pageKey } from "./keys.ts";
 
-const Tag = { lane: 1, holder: 2, payloadRecord: 3, ready: 4, leased: 5, quarantined: 6, delayed: 7, scheduled: 8, deciding: 9, more: 10 } as const;
+const Tag = {
+  lane: 1,
+  holder: 2,
+  payloadRecord: 3,
+  ready: 4,
+  leased: 5,
+  quarantined: 6,
+  delayed: 7,
+  scheduled: 8,
+  deciding: 9,
+  more: 10,
+} as const;
 
 /** All that is known of one message beside its bytes. */
 export interface MessageFacts {

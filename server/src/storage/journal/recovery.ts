@@ -8,7 +8,15 @@ import type { AttemptEnd } from "../../core/retry-policy.ts";
 import type { Now } from "../../core/turn.ts";
 import { StorageError } from "../port.ts";
 import { ByteReader, MalformedRecordError } from "./bytes.ts";
-import { Catalog, type CatalogNumbers, readCatalogEntry, readCatalogNumbers, readConfigChange, readConfigValue, readOverride } from "./catalog.ts";
+import {
+  Catalog,
+  type CatalogNumbers,
+  readCatalogEntry,
+  readCatalogNumbers,
+  readConfigChange,
+  readConfigValue,
+  readOverride,
+} from "./catalog.ts";
 import { envelopeBytes, isIntact } from "./envelope.ts";
 import {
   type Due,
@@ -20,7 +28,17 @@ import {
 } from "./events.ts";
 import { Journal, type PayloadObserver } from "./journal.ts";
 import { IdempotencyStore, readReleased, readUses } from "./idempotency-store.ts";
-import { RecordType, commitIn, configKeyIn, failureKey, fairnessKeyIn, numberIn, queueNumberIn, releasedKey, weightKey } from "./keys.ts";
+import {
+  RecordType,
+  commitIn,
+  configKeyIn,
+  failureKey,
+  fairnessKeyIn,
+  numberIn,
+  queueNumberIn,
+  releasedKey,
+  weightKey,
+} from "./keys.ts";
 import { type JournalEntry, Ledger, Page, PayloadRecord, extendRuns, weightName } from "./ledger.ts";
 import {
   type MessageFacts,
@@ -103,7 +121,8 @@ export class Recovery implements JournalReader, PageReader {
       const override = [queueNumberIn(key), fairnessKeyIn(key)] as const;
       this.#overrides.push(override);
       this.#restorer.override(...override, readOverride(value));
-    } else if (type === RecordType.config) this.#core.state.config.restoreValue(configKeyIn(key), readConfigValue(value));
+    } else if (type === RecordType.config)
+      this.#core.state.config.restoreValue(configKeyIn(key), readConfigValue(value));
     else if (type === RecordType.configChange) this.#core.state.config.restoreChange(readConfigChange(key, value));
     else if (type === RecordType.released) this.#addReleased(key, value);
     else if (type === RecordType.idempotency) this.#addUses(key, value);

@@ -2,15 +2,17 @@
 // @generated from file fila/v1/admin.proto (package fila.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CancelMessageRequestSchema, CancelMessageResponseSchema, DescribeQueueRequestSchema, DescribeQueueResponseSchema, ExplainRequestSchema, ExplainResponseSchema, GetMessageRequestSchema, GetMessageResponseSchema, ListIdempotencyKeysRequestSchema, ListIdempotencyKeysResponseSchema, ListKeysRequestSchema, ListKeysResponseSchema, ListMessagesRequestSchema, ListMessagesResponseSchema, PauseQueueRequestSchema, PauseQueueResponseSchema, PurgeQueueRequestSchema, PurgeQueueResponseSchema, RedriveMessagesRequestSchema, RedriveMessagesResponseSchema, ReleaseIdempotencyKeyRequestSchema, ReleaseIdempotencyKeyResponseSchema, ResumeQueueRequestSchema, ResumeQueueResponseSchema, SetKeyRequestSchema, SetKeyResponseSchema, UpdateQueueRequestSchema, UpdateQueueResponseSchema, WatchConfigRequestSchema, WatchConfigResponseSchema } from "./operations_pb.ts";
+import { file_fila_v1_operations } from "./operations_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file fila/v1/admin.proto.
  */
 export const file_fila_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChNmaWxhL3YxL2FkbWluLnByb3RvEgdmaWxhLnYxIkgKEkNyZWF0ZVF1ZXVlUmVxdWVzdBIMCgRuYW1lGAEgASgJEiQKBmNvbmZpZxgCIAEoCzIULmZpbGEudjEuUXVldWVDb25maWciYgoLUXVldWVDb25maWcSGQoRb25fZW5xdWV1ZV9zY3JpcHQYASABKAkSGQoRb25fZmFpbHVyZV9zY3JpcHQYAiABKAkSHQoVdmlzaWJpbGl0eV90aW1lb3V0X21zGAMgASgEIicKE0NyZWF0ZVF1ZXVlUmVzcG9uc2USEAoIcXVldWVfaWQYASABKAkiIwoSRGVsZXRlUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIhUKE0RlbGV0ZVF1ZXVlUmVzcG9uc2UiLgoQU2V0Q29uZmlnUmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiEwoRU2V0Q29uZmlnUmVzcG9uc2UiHwoQR2V0Q29uZmlnUmVxdWVzdBILCgNrZXkYASABKAkiIgoRR2V0Q29uZmlnUmVzcG9uc2USDQoFdmFsdWUYASABKAkiIwoRTGlzdENvbmZpZ1JlcXVlc3QSDgoGcHJlZml4GAEgASgJIlAKEkxpc3RDb25maWdSZXNwb25zZRIlCgdlbnRyaWVzGAEgAygLMhQuZmlsYS52MS5Db25maWdFbnRyeRITCgt0b3RhbF9jb3VudBgCIAEoDSIpCgtDb25maWdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiIAoPR2V0U3RhdHNSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJItcCChBHZXRTdGF0c1Jlc3BvbnNlEg0KBWRlcHRoGAEgASgEEhEKCWluX2ZsaWdodBgCIAEoBBIcChRhY3RpdmVfZmFpcm5lc3Nfa2V5cxgDIAEoBBIYChBhY3RpdmVfY29uc3VtZXJzGAQgASgNEg8KB3F1YW50dW0YBSABKA0SMwoNcGVyX2tleV9zdGF0cxgGIAMoCzIcLmZpbGEudjEuUGVyRmFpcm5lc3NLZXlTdGF0cxI4ChJwZXJfdGhyb3R0bGVfc3RhdHMYByADKAsyHC5maWxhLnYxLlBlclRocm90dGxlS2V5U3RhdHMSFgoObGVhZGVyX25vZGVfaWQYCCABKAQSGQoRcmVwbGljYXRpb25fY291bnQYCSABKA0SEQoJdHJ1bmNhdGVkGBAgASgIEh0KFXZpc2liaWxpdHlfdGltZW91dF9tcxgRIAEoBEoECAoQECJiChNQZXJGYWlybmVzc0tleVN0YXRzEgsKA2tleRgBIAEoCRIVCg1wZW5kaW5nX2NvdW50GAIgASgEEhcKD2N1cnJlbnRfZGVmaWNpdBgDIAEoAxIOCgZ3ZWlnaHQYBCABKA0iWgoTUGVyVGhyb3R0bGVLZXlTdGF0cxILCgNrZXkYASABKAkSDgoGdG9rZW5zGAIgASgBEhcKD3JhdGVfcGVyX3NlY29uZBgDIAEoARINCgVidXJzdBgEIAEoASIyCg5SZWRyaXZlUmVxdWVzdBIRCglkbHFfcXVldWUYASABKAkSDQoFY291bnQYAiABKAQiIwoPUmVkcml2ZVJlc3BvbnNlEhAKCHJlZHJpdmVuGAEgASgEIikKEUxpc3RRdWV1ZXNSZXF1ZXN0Eg4KBmN1cnNvchgQIAEoCUoECAEQECKEAQoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiIKBnF1ZXVlcxgBIAMoCzISLmZpbGEudjEuUXVldWVJbmZvEhoKEmNsdXN0ZXJfbm9kZV9jb3VudBgCIAEoDRITCgt0b3RhbF9jb3VudBgQIAEoBBITCgtuZXh0X2N1cnNvchgRIAEoCUoECAMQECJtCglRdWV1ZUluZm8SDAoEbmFtZRgBIAEoCRINCgVkZXB0aBgCIAEoBBIRCglpbl9mbGlnaHQYAyABKAQSGAoQYWN0aXZlX2NvbnN1bWVycxgEIAEoDRIWCg5sZWFkZXJfbm9kZV9pZBgFIAEoBCJRChNDcmVhdGVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSFQoNZXhwaXJlc19hdF9tcxgCIAEoBBIVCg1pc19zdXBlcmFkbWluGAMgASgIIkoKFENyZWF0ZUFwaUtleVJlc3BvbnNlEg4KBmtleV9pZBgBIAEoCRILCgNrZXkYAiABKAkSFQoNaXNfc3VwZXJhZG1pbhgDIAEoCCIlChNSZXZva2VBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSIWChRSZXZva2VBcGlLZXlSZXNwb25zZSIUChJMaXN0QXBpS2V5c1JlcXVlc3QiOAoTTGlzdEFwaUtleXNSZXNwb25zZRIhCgRrZXlzGAEgAygLMhMuZmlsYS52MS5BcGlLZXlJbmZvIm8KCkFwaUtleUluZm8SDgoGa2V5X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSFQoNY3JlYXRlZF9hdF9tcxgDIAEoBBIVCg1leHBpcmVzX2F0X21zGAQgASgEEhUKDWlzX3N1cGVyYWRtaW4YBSABKAgiTAoNU2V0QWNsUmVxdWVzdBIOCgZrZXlfaWQYASABKAkSKwoLcGVybWlzc2lvbnMYAiADKAsyFi5maWxhLnYxLkFjbFBlcm1pc3Npb24iEAoOU2V0QWNsUmVzcG9uc2UiLgoNQWNsUGVybWlzc2lvbhIMCgRraW5kGAEgASgJEg8KB3BhdHRlcm4YAiABKAkiHwoNR2V0QWNsUmVxdWVzdBIOCgZrZXlfaWQYASABKAkiZAoOR2V0QWNsUmVzcG9uc2USDgoGa2V5X2lkGAEgASgJEisKC3Blcm1pc3Npb25zGAIgAygLMhYuZmlsYS52MS5BY2xQZXJtaXNzaW9uEhUKDWlzX3N1cGVyYWRtaW4YAyABKAgyjgcKCUZpbGFBZG1pbhJICgtDcmVhdGVRdWV1ZRIbLmZpbGEudjEuQ3JlYXRlUXVldWVSZXF1ZXN0GhwuZmlsYS52MS5DcmVhdGVRdWV1ZVJlc3BvbnNlEkgKC0RlbGV0ZVF1ZXVlEhsuZmlsYS52MS5EZWxldGVRdWV1ZVJlcXVlc3QaHC5maWxhLnYxLkRlbGV0ZVF1ZXVlUmVzcG9uc2USQgoJU2V0Q29uZmlnEhkuZmlsYS52MS5TZXRDb25maWdSZXF1ZXN0GhouZmlsYS52MS5TZXRDb25maWdSZXNwb25zZRJCCglHZXRDb25maWcSGS5maWxhLnYxLkdldENvbmZpZ1JlcXVlc3QaGi5maWxhLnYxLkdldENvbmZpZ1Jlc3BvbnNlEkUKCkxpc3RDb25maWcSGi5maWxhLnYxLkxpc3RDb25maWdSZXF1ZXN0GhsuZmlsYS52MS5MaXN0Q29uZmlnUmVzcG9uc2USPwoIR2V0U3RhdHMSGC5maWxhLnYxLkdldFN0YXRzUmVxdWVzdBoZLmZpbGEudjEuR2V0U3RhdHNSZXNwb25zZRI8CgdSZWRyaXZlEhcuZmlsYS52MS5SZWRyaXZlUmVxdWVzdBoYLmZpbGEudjEuUmVkcml2ZVJlc3BvbnNlEkUKCkxpc3RRdWV1ZXMSGi5maWxhLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0GhsuZmlsYS52MS5MaXN0UXVldWVzUmVzcG9uc2USSwoMQ3JlYXRlQXBpS2V5EhwuZmlsYS52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh0uZmlsYS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJLCgxSZXZva2VBcGlLZXkSHC5maWxhLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaHS5maWxhLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEkgKC0xpc3RBcGlLZXlzEhsuZmlsYS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaHC5maWxhLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2USOQoGU2V0QWNsEhYuZmlsYS52MS5TZXRBY2xSZXF1ZXN0GhcuZmlsYS52MS5TZXRBY2xSZXNwb25zZRI5CgZHZXRBY2wSFi5maWxhLnYxLkdldEFjbFJlcXVlc3QaFy5maWxhLnYxLkdldEFjbFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChNmaWxhL3YxL2FkbWluLnByb3RvEgdmaWxhLnYxIkgKEkNyZWF0ZVF1ZXVlUmVxdWVzdBIMCgRuYW1lGAEgASgJEiQKBmNvbmZpZxgCIAEoCzIULmZpbGEudjEuUXVldWVDb25maWcimgMKC1F1ZXVlQ29uZmlnEhkKEW9uX2VucXVldWVfc2NyaXB0GAEgASgJEhkKEW9uX2ZhaWx1cmVfc2NyaXB0GAIgASgJEh0KFXZpc2liaWxpdHlfdGltZW91dF9tcxgDIAEoBBIZCgxtYXhfYXR0ZW1wdHMYECABKA1IAIgBARIfChJpbml0aWFsX2JhY2tvZmZfbXMYESABKARIAYgBARIbCg5tYXhfYmFja29mZl9tcxgSIAEoBEgCiAEBEjIKEGV4cGlyZWRfbWVzc2FnZXMYEyABKA4yGC5maWxhLnYxLkV4cGlyZWRNZXNzYWdlcxIiChVpZGVtcG90ZW5jeV93aW5kb3dfbXMYFCABKARIA4gBARIZCgxyZXRlbnRpb25fbXMYFSABKARIBIgBAUIPCg1fbWF4X2F0dGVtcHRzQhUKE19pbml0aWFsX2JhY2tvZmZfbXNCEQoPX21heF9iYWNrb2ZmX21zQhgKFl9pZGVtcG90ZW5jeV93aW5kb3dfbXNCDwoNX3JldGVudGlvbl9tc0oECAQQECInChNDcmVhdGVRdWV1ZVJlc3BvbnNlEhAKCHF1ZXVlX2lkGAEgASgJIkcKEkRlbGV0ZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRISCgVmb3JjZRgQIAEoCEgAiAEBQggKBl9mb3JjZUoECAIQECIVChNEZWxldGVRdWV1ZVJlc3BvbnNlIi4KEFNldENvbmZpZ1JlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIhMKEVNldENvbmZpZ1Jlc3BvbnNlIh8KEEdldENvbmZpZ1JlcXVlc3QSCwoDa2V5GAEgASgJIjoKEUdldENvbmZpZ1Jlc3BvbnNlEg0KBXZhbHVlGAEgASgJEhAKCHJldmlzaW9uGBAgASgESgQIAhAQIjkKEUxpc3RDb25maWdSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIOCgZjdXJzb3IYECABKAlKBAgCEBAifQoSTGlzdENvbmZpZ1Jlc3BvbnNlEiUKB2VudHJpZXMYASADKAsyFC5maWxhLnYxLkNvbmZpZ0VudHJ5EhMKC3RvdGFsX2NvdW50GAIgASgNEhMKC25leHRfY3Vyc29yGBAgASgJEhAKCHJldmlzaW9uGBEgASgESgQIAxAQIikKC0NvbmZpZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSIgCg9HZXRTdGF0c1JlcXVlc3QSDQoFcXVldWUYASABKAkiigMKEEdldFN0YXRzUmVzcG9uc2USDQoFZGVwdGgYASABKAQSEQoJaW5fZmxpZ2h0GAIgASgEEhwKFGFjdGl2ZV9mYWlybmVzc19rZXlzGAMgASgEEhgKEGFjdGl2ZV9jb25zdW1lcnMYBCABKA0SDwoHcXVhbnR1bRgFIAEoDRIzCg1wZXJfa2V5X3N0YXRzGAYgAygLMhwuZmlsYS52MS5QZXJGYWlybmVzc0tleVN0YXRzEjgKEnBlcl90aHJvdHRsZV9zdGF0cxgHIAMoCzIcLmZpbGEudjEuUGVyVGhyb3R0bGVLZXlTdGF0cxIWCg5sZWFkZXJfbm9kZV9pZBgIIAEoBBIZChFyZXBsaWNhdGlvbl9jb3VudBgJIAEoDRIRCgl0cnVuY2F0ZWQYECABKAgSHQoVdmlzaWJpbGl0eV90aW1lb3V0X21zGBEgASgEEg8KB2RlbGF5ZWQYEiABKAQSEAoIZGVjaWRpbmcYEyABKAQSDgoGcGF1c2VkGBQgASgISgQIChAQImIKE1BlckZhaXJuZXNzS2V5U3RhdHMSCwoDa2V5GAEgASgJEhUKDXBlbmRpbmdfY291bnQYAiABKAQSFwoPY3VycmVudF9kZWZpY2l0GAMgASgDEg4KBndlaWdodBgEIAEoDSJaChNQZXJUaHJvdHRsZUtleVN0YXRzEgsKA2tleRgBIAEoCRIOCgZ0b2tlbnMYAiABKAESFwoPcmF0ZV9wZXJfc2Vjb25kGAMgASgBEg0KBWJ1cnN0GAQgASgBIjIKDlJlZHJpdmVSZXF1ZXN0EhEKCWRscV9xdWV1ZRgBIAEoCRINCgVjb3VudBgCIAEoBCIjCg9SZWRyaXZlUmVzcG9uc2USEAoIcmVkcml2ZW4YASABKAQiKQoRTGlzdFF1ZXVlc1JlcXVlc3QSDgoGY3Vyc29yGBAgASgJSgQIARAQIoQBChJMaXN0UXVldWVzUmVzcG9uc2USIgoGcXVldWVzGAEgAygLMhIuZmlsYS52MS5RdWV1ZUluZm8SGgoSY2x1c3Rlcl9ub2RlX2NvdW50GAIgASgNEhMKC3RvdGFsX2NvdW50GBAgASgEEhMKC25leHRfY3Vyc29yGBEgASgJSgQIAxAQIm0KCVF1ZXVlSW5mbxIMCgRuYW1lGAEgASgJEg0KBWRlcHRoGAIgASgEEhEKCWluX2ZsaWdodBgDIAEoBBIYChBhY3RpdmVfY29uc3VtZXJzGAQgASgNEhYKDmxlYWRlcl9ub2RlX2lkGAUgASgEIlEKE0NyZWF0ZUFwaUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIVCg1leHBpcmVzX2F0X21zGAIgASgEEhUKDWlzX3N1cGVyYWRtaW4YAyABKAgiSgoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USDgoGa2V5X2lkGAEgASgJEgsKA2tleRgCIAEoCRIVCg1pc19zdXBlcmFkbWluGAMgASgIIiUKE1Jldm9rZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlIhQKEkxpc3RBcGlLZXlzUmVxdWVzdCI4ChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiEKBGtleXMYASADKAsyEy5maWxhLnYxLkFwaUtleUluZm8ibwoKQXBpS2V5SW5mbxIOCgZrZXlfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIVCg1jcmVhdGVkX2F0X21zGAMgASgEEhUKDWV4cGlyZXNfYXRfbXMYBCABKAQSFQoNaXNfc3VwZXJhZG1pbhgFIAEoCCJMCg1TZXRBY2xSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRIrCgtwZXJtaXNzaW9ucxgCIAMoCzIWLmZpbGEudjEuQWNsUGVybWlzc2lvbiIQCg5TZXRBY2xSZXNwb25zZSIuCg1BY2xQZXJtaXNzaW9uEgwKBGtpbmQYASABKAkSDwoHcGF0dGVybhgCIAEoCSIfCg1HZXRBY2xSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSJkCg5HZXRBY2xSZXNwb25zZRIOCgZrZXlfaWQYASABKAkSKwoLcGVybWlzc2lvbnMYAiADKAsyFi5maWxhLnYxLkFjbFBlcm1pc3Npb24SFQoNaXNfc3VwZXJhZG1pbhgDIAEoCCpwCg9FeHBpcmVkTWVzc2FnZXMSIAocRVhQSVJFRF9NRVNTQUdFU19VTlNQRUNJRklFRBAAEhkKFUVYUElSRURfTUVTU0FHRVNfRFJPUBABEiAKHEVYUElSRURfTUVTU0FHRVNfREVBRF9MRVRURVIQAjKMEAoJRmlsYUFkbWluEkgKC0NyZWF0ZVF1ZXVlEhsuZmlsYS52MS5DcmVhdGVRdWV1ZVJlcXVlc3QaHC5maWxhLnYxLkNyZWF0ZVF1ZXVlUmVzcG9uc2USSAoLRGVsZXRlUXVldWUSGy5maWxhLnYxLkRlbGV0ZVF1ZXVlUmVxdWVzdBocLmZpbGEudjEuRGVsZXRlUXVldWVSZXNwb25zZRJCCglTZXRDb25maWcSGS5maWxhLnYxLlNldENvbmZpZ1JlcXVlc3QaGi5maWxhLnYxLlNldENvbmZpZ1Jlc3BvbnNlEkIKCUdldENvbmZpZxIZLmZpbGEudjEuR2V0Q29uZmlnUmVxdWVzdBoaLmZpbGEudjEuR2V0Q29uZmlnUmVzcG9uc2USRQoKTGlzdENvbmZpZxIaLmZpbGEudjEuTGlzdENvbmZpZ1JlcXVlc3QaGy5maWxhLnYxLkxpc3RDb25maWdSZXNwb25zZRI/CghHZXRTdGF0cxIYLmZpbGEudjEuR2V0U3RhdHNSZXF1ZXN0GhkuZmlsYS52MS5HZXRTdGF0c1Jlc3BvbnNlEjwKB1JlZHJpdmUSFy5maWxhLnYxLlJlZHJpdmVSZXF1ZXN0GhguZmlsYS52MS5SZWRyaXZlUmVzcG9uc2USRQoKTGlzdFF1ZXVlcxIaLmZpbGEudjEuTGlzdFF1ZXVlc1JlcXVlc3QaGy5maWxhLnYxLkxpc3RRdWV1ZXNSZXNwb25zZRJICgtVcGRhdGVRdWV1ZRIbLmZpbGEudjEuVXBkYXRlUXVldWVSZXF1ZXN0GhwuZmlsYS52MS5VcGRhdGVRdWV1ZVJlc3BvbnNlEk4KDURlc2NyaWJlUXVldWUSHS5maWxhLnYxLkRlc2NyaWJlUXVldWVSZXF1ZXN0Gh4uZmlsYS52MS5EZXNjcmliZVF1ZXVlUmVzcG9uc2USRQoKUGF1c2VRdWV1ZRIaLmZpbGEudjEuUGF1c2VRdWV1ZVJlcXVlc3QaGy5maWxhLnYxLlBhdXNlUXVldWVSZXNwb25zZRJICgtSZXN1bWVRdWV1ZRIbLmZpbGEudjEuUmVzdW1lUXVldWVSZXF1ZXN0GhwuZmlsYS52MS5SZXN1bWVRdWV1ZVJlc3BvbnNlEkUKClB1cmdlUXVldWUSGi5maWxhLnYxLlB1cmdlUXVldWVSZXF1ZXN0GhsuZmlsYS52MS5QdXJnZVF1ZXVlUmVzcG9uc2USOQoGU2V0S2V5EhYuZmlsYS52MS5TZXRLZXlSZXF1ZXN0GhcuZmlsYS52MS5TZXRLZXlSZXNwb25zZRI/CghMaXN0S2V5cxIYLmZpbGEudjEuTGlzdEtleXNSZXF1ZXN0GhkuZmlsYS52MS5MaXN0S2V5c1Jlc3BvbnNlEksKDExpc3RNZXNzYWdlcxIcLmZpbGEudjEuTGlzdE1lc3NhZ2VzUmVxdWVzdBodLmZpbGEudjEuTGlzdE1lc3NhZ2VzUmVzcG9uc2USRQoKR2V0TWVzc2FnZRIaLmZpbGEudjEuR2V0TWVzc2FnZVJlcXVlc3QaGy5maWxhLnYxLkdldE1lc3NhZ2VSZXNwb25zZRJOCg1DYW5jZWxNZXNzYWdlEh0uZmlsYS52MS5DYW5jZWxNZXNzYWdlUmVxdWVzdBoeLmZpbGEudjEuQ2FuY2VsTWVzc2FnZVJlc3BvbnNlEjwKB0V4cGxhaW4SFy5maWxhLnYxLkV4cGxhaW5SZXF1ZXN0GhguZmlsYS52MS5FeHBsYWluUmVzcG9uc2USVgoPUmVkcml2ZU1lc3NhZ2VzEh8uZmlsYS52MS5SZWRyaXZlTWVzc2FnZXNSZXF1ZXN0GiAuZmlsYS52MS5SZWRyaXZlTWVzc2FnZXNSZXNwb25zZTABEkoKC1dhdGNoQ29uZmlnEhsuZmlsYS52MS5XYXRjaENvbmZpZ1JlcXVlc3QaHC5maWxhLnYxLldhdGNoQ29uZmlnUmVzcG9uc2UwARJgChNMaXN0SWRlbXBvdGVuY3lLZXlzEiMuZmlsYS52MS5MaXN0SWRlbXBvdGVuY3lLZXlzUmVxdWVzdBokLmZpbGEudjEuTGlzdElkZW1wb3RlbmN5S2V5c1Jlc3BvbnNlEmYKFVJlbGVhc2VJZGVtcG90ZW5jeUtleRIlLmZpbGEudjEuUmVsZWFzZUlkZW1wb3RlbmN5S2V5UmVxdWVzdBomLmZpbGEudjEuUmVsZWFzZUlkZW1wb3RlbmN5S2V5UmVzcG9uc2USSwoMQ3JlYXRlQXBpS2V5EhwuZmlsYS52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh0uZmlsYS52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJLCgxSZXZva2VBcGlLZXkSHC5maWxhLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaHS5maWxhLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEkgKC0xpc3RBcGlLZXlzEhsuZmlsYS52MS5MaXN0QXBpS2V5c1JlcXVlc3QaHC5maWxhLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2USOQoGU2V0QWNsEhYuZmlsYS52MS5TZXRBY2xSZXF1ZXN0GhcuZmlsYS52MS5TZXRBY2xSZXNwb25zZRI5CgZHZXRBY2wSFi5maWxhLnYxLkdldEFjbFJlcXVlc3QaFy5maWxhLnYxLkdldEFjbFJlc3BvbnNlYgZwcm90bzM", [file_fila_v1_operations]);
 
 /**
  * @generated from message fila.v1.CreateQueueRequest
@@ -60,6 +62,48 @@ export type QueueConfig = Message<"fila.v1.QueueConfig"> & {
    * @generated from field: uint64 visibility_timeout_ms = 3;
    */
   visibilityTimeoutMs: bigint;
+
+  /**
+   * Ended attempts after which a message goes to the dead-letter queue; 0 = never, at most 1,000,000. Absent: 16.
+   *
+   * @generated from field: optional uint32 max_attempts = 16;
+   */
+  maxAttempts?: number | undefined;
+
+  /**
+   * Delay after the first nack; it doubles with each further attempt. 0 to a day. Absent: 100.
+   *
+   * @generated from field: optional uint64 initial_backoff_ms = 17;
+   */
+  initialBackoffMs?: bigint | undefined;
+
+  /**
+   * The delay does not grow beyond this, before up to a quarter is added. 0 to a week. Absent: 300,000.
+   *
+   * @generated from field: optional uint64 max_backoff_ms = 18;
+   */
+  maxBackoffMs?: bigint | undefined;
+
+  /**
+   * What becomes of messages whose time to live is over. Absent: they are dropped.
+   *
+   * @generated from field: fila.v1.ExpiredMessages expired_messages = 19;
+   */
+  expiredMessages: ExpiredMessages;
+
+  /**
+   * For how long an idempotency key is remembered; 1,000 to a week. Absent: 600,000.
+   *
+   * @generated from field: optional uint64 idempotency_window_ms = 20;
+   */
+  idempotencyWindowMs?: bigint | undefined;
+
+  /**
+   * Dead-letter queues: how long entries are kept; 0 = for ever, at most ten years. Absent: 14 days.
+   *
+   * @generated from field: optional uint64 retention_ms = 21;
+   */
+  retentionMs?: bigint | undefined;
 };
 
 /**
@@ -96,6 +140,13 @@ export type DeleteQueueRequest = Message<"fila.v1.DeleteQueueRequest"> & {
    * @generated from field: string queue = 1;
    */
   queue: string;
+
+  /**
+   * false: refused while the dead-letter queue holds messages. Absent or true: both go.
+   *
+   * @generated from field: optional bool force = 16;
+   */
+  force?: boolean | undefined;
 };
 
 /**
@@ -182,6 +233,13 @@ export type GetConfigResponse = Message<"fila.v1.GetConfigResponse"> & {
    * @generated from field: string value = 1;
    */
   value: string;
+
+  /**
+   * Of the whole configuration, as of this answer.
+   *
+   * @generated from field: uint64 revision = 16;
+   */
+  revision: bigint;
 };
 
 /**
@@ -199,6 +257,13 @@ export type ListConfigRequest = Message<"fila.v1.ListConfigRequest"> & {
    * @generated from field: string prefix = 1;
    */
   prefix: string;
+
+  /**
+   * Where to go on: next_cursor of the answer before. Empty: from the start.
+   *
+   * @generated from field: string cursor = 16;
+   */
+  cursor: string;
 };
 
 /**
@@ -213,14 +278,32 @@ export const ListConfigRequestSchema: GenMessage<ListConfigRequest> = /*@__PURE_
  */
 export type ListConfigResponse = Message<"fila.v1.ListConfigResponse"> & {
   /**
+   * At most 10,000, by key.
+   *
    * @generated from field: repeated fila.v1.ConfigEntry entries = 1;
    */
   entries: ConfigEntry[];
 
   /**
+   * All that have the prefix.
+   *
    * @generated from field: uint32 total_count = 2;
    */
   totalCount: number;
+
+  /**
+   * Not empty: there are more.
+   *
+   * @generated from field: string next_cursor = 16;
+   */
+  nextCursor: string;
+
+  /**
+   * Of the whole configuration, as of this answer.
+   *
+   * @generated from field: uint64 revision = 17;
+   */
+  revision: bigint;
 };
 
 /**
@@ -341,6 +424,25 @@ export type GetStatsResponse = Message<"fila.v1.GetStatsResponse"> & {
    * @generated from field: uint64 visibility_timeout_ms = 17;
    */
   visibilityTimeoutMs: bigint;
+
+  /**
+   * Wait for a time or for the end of a delay.
+   *
+   * @generated from field: uint64 delayed = 18;
+   */
+  delayed: bigint;
+
+  /**
+   * Their attempt has ended, and the queue's hook is asked what comes next.
+   *
+   * @generated from field: uint64 deciding = 19;
+   */
+  deciding: bigint;
+
+  /**
+   * @generated from field: bool paused = 20;
+   */
+  paused: boolean;
 };
 
 /**
@@ -810,6 +912,37 @@ export const GetAclResponseSchema: GenMessage<GetAclResponse> = /*@__PURE__*/
   messageDesc(file_fila_v1_admin, 32);
 
 /**
+ * @generated from enum fila.v1.ExpiredMessages
+ */
+export const ExpiredMessages = {
+  /**
+   * @generated from enum value: EXPIRED_MESSAGES_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: EXPIRED_MESSAGES_DROP = 1;
+   */
+  DROP: 1,
+
+  /**
+   * @generated from enum value: EXPIRED_MESSAGES_DEAD_LETTER = 2;
+   */
+  DEAD_LETTER: 2,
+} as const;
+
+/**
+ * @generated from enum fila.v1.ExpiredMessages
+ */
+export type ExpiredMessages = (typeof ExpiredMessages)[keyof typeof ExpiredMessages] | UnknownEnum;
+
+/**
+ * Describes the enum fila.v1.ExpiredMessages.
+ */
+export const ExpiredMessagesSchema: GenEnum<ExpiredMessages> = /*@__PURE__*/
+  enumDesc(file_fila_v1_admin, 0);
+
+/**
  * Operating the broker.
  *
  * @generated from service fila.v1.FilaAdmin
@@ -878,6 +1011,148 @@ export const FilaAdmin: GenService<{
     methodKind: "unary";
     input: typeof ListQueuesRequestSchema;
     output: typeof ListQueuesResponseSchema;
+  },
+  /**
+   * Changes settings of a queue; they act on its backlog at once.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.UpdateQueue
+   */
+  updateQueue: {
+    methodKind: "unary";
+    input: typeof UpdateQueueRequestSchema;
+    output: typeof UpdateQueueResponseSchema;
+  },
+  /**
+   * @generated from rpc fila.v1.FilaAdmin.DescribeQueue
+   */
+  describeQueue: {
+    methodKind: "unary";
+    input: typeof DescribeQueueRequestSchema;
+    output: typeof DescribeQueueResponseSchema;
+  },
+  /**
+   * A paused queue takes messages in and delivers none.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.PauseQueue
+   */
+  pauseQueue: {
+    methodKind: "unary";
+    input: typeof PauseQueueRequestSchema;
+    output: typeof PauseQueueResponseSchema;
+  },
+  /**
+   * @generated from rpc fila.v1.FilaAdmin.ResumeQueue
+   */
+  resumeQueue: {
+    methodKind: "unary";
+    input: typeof ResumeQueueRequestSchema;
+    output: typeof ResumeQueueResponseSchema;
+  },
+  /**
+   * Removes all that waits; what is leased stays.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.PurgeQueue
+   */
+  purgeQueue: {
+    methodKind: "unary";
+    input: typeof PurgeQueueRequestSchema;
+    output: typeof PurgeQueueResponseSchema;
+  },
+  /**
+   * Sets a weight or a pause on one fairness key; what its messages say gives way.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.SetKey
+   */
+  setKey: {
+    methodKind: "unary";
+    input: typeof SetKeyRequestSchema;
+    output: typeof SetKeyResponseSchema;
+  },
+  /**
+   * The fairness keys of a queue, page by page.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.ListKeys
+   */
+  listKeys: {
+    methodKind: "unary";
+    input: typeof ListKeysRequestSchema;
+    output: typeof ListKeysResponseSchema;
+  },
+  /**
+   * Messages of a queue without leasing them, oldest first, page by page.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.ListMessages
+   */
+  listMessages: {
+    methodKind: "unary";
+    input: typeof ListMessagesRequestSchema;
+    output: typeof ListMessagesResponseSchema;
+  },
+  /**
+   * @generated from rpc fila.v1.FilaAdmin.GetMessage
+   */
+  getMessage: {
+    methodKind: "unary";
+    input: typeof GetMessageRequestSchema;
+    output: typeof GetMessageResponseSchema;
+  },
+  /**
+   * Removes one message. A worker that holds it learns that its lease is lost.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.CancelMessage
+   */
+  cancelMessage: {
+    methodKind: "unary";
+    input: typeof CancelMessageRequestSchema;
+    output: typeof CancelMessageResponseSchema;
+  },
+  /**
+   * Why is a message, or the next one of a key, not being delivered right now?
+   *
+   * @generated from rpc fila.v1.FilaAdmin.Explain
+   */
+  explain: {
+    methodKind: "unary";
+    input: typeof ExplainRequestSchema;
+    output: typeof ExplainResponseSchema;
+  },
+  /**
+   * Moves dead letters back to their queue, by a filter; tells its progress. Redrive is the same without a filter.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.RedriveMessages
+   */
+  redriveMessages: {
+    methodKind: "server_streaming";
+    input: typeof RedriveMessagesRequestSchema;
+    output: typeof RedriveMessagesResponseSchema;
+  },
+  /**
+   * Every change of the configuration after a revision, once and in order.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.WatchConfig
+   */
+  watchConfig: {
+    methodKind: "server_streaming";
+    input: typeof WatchConfigRequestSchema;
+    output: typeof WatchConfigResponseSchema;
+  },
+  /**
+   * @generated from rpc fila.v1.FilaAdmin.ListIdempotencyKeys
+   */
+  listIdempotencyKeys: {
+    methodKind: "unary";
+    input: typeof ListIdempotencyKeysRequestSchema;
+    output: typeof ListIdempotencyKeysResponseSchema;
+  },
+  /**
+   * The key may be used again.
+   *
+   * @generated from rpc fila.v1.FilaAdmin.ReleaseIdempotencyKey
+   */
+  releaseIdempotencyKey: {
+    methodKind: "unary";
+    input: typeof ReleaseIdempotencyKeyRequestSchema;
+    output: typeof ReleaseIdempotencyKeyResponseSchema;
   },
   /**
    * @generated from rpc fila.v1.FilaAdmin.CreateApiKey
