@@ -132,13 +132,14 @@ function apply(core: Endings, turn: Turn, lease: Lease, item: SettleItem): Settl
   }
 }
 
-/** Whether a message of this id can ever have been in the queue: its own, a dead letter, or one that was redriven after
- * its first queue was deleted. */
+/** Whether a message of this id can ever have been in the queue: its own, a dead letter, or one that was redriven: after
+ * its first queue was deleted, or enqueued to the dead-letter queue itself. */
 function couldHold(state: State, queue: Queue, { queueNumber, sequence }: MessageId): boolean {
   if (queueNumber >= state.nextQueueNumber) return false;
   const origin = state.queuesByNumber.get(queueNumber);
   if (origin === undefined) return true;
-  return (origin === queue || queue.isDeadLetterQueue) && sequence < origin.nextSequence;
+  const moves = queue.isDeadLetterQueue || origin.isDeadLetterQueue || origin.dead;
+  return (origin === queue || moves) && sequence < origin.nextSequence;
 }
 
 function unknownMessage(queue: Queue, item: SettleItem): Failure {
