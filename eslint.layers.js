@@ -7,9 +7,16 @@ import tseslint from "typescript-eslint";
 const root = import.meta.dirname;
 
 /** The core's data: values that others may use; of the rest of the core they see the types only. */
-const CORE_DATA = ["commands", "effects", "errors", "message-id", "mutations", "queue-name"].map(
-  (name) => `server/src/core/${name}.ts`,
-);
+const CORE_DATA = [
+  "commands",
+  "effects",
+  "errors",
+  "message-id",
+  "mutations",
+  "queue-name",
+  "queue-settings",
+  "runtime-config",
+].map((name) => `server/src/core/${name}.ts`);
 /**
  * Each layer is a folder; a file belongs to the deepest one listed that holds it.
  * `imports`: layers it may import. `typesOf`: layers whose types it may import. `files`: single files it may import.

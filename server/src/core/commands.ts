@@ -10,7 +10,13 @@ export interface IdempotencyKey extends KeyHash {
   readonly text: string;
 }
 
-/** One message to store, already validated. */
+/** A use of an idempotency key, by the message that it was for. */
+export interface KeyUse {
+  readonly key: KeyHash;
+  readonly sequence: number;
+}
+
+/** One message to store, already validated but for the wall clock of `deliverAt`. */
 export interface EnqueueItem {
   readonly queue: string;
   readonly fairnessKey: string;
@@ -147,6 +153,22 @@ export type Command =
     }
   /** What changed after a revision. */
   | { readonly type: "config-changes"; readonly request: RequestId; readonly after: number; readonly limit: number }
+  | { readonly type: "describe-queue"; readonly request: RequestId; readonly queue: string; readonly maxKeys: number }
+  /** The fairness keys of a queue beyond a name, by name. */
+  | {
+      readonly type: "list-keys";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly after: string;
+      readonly limit: number;
+    }
+  /** Which of these uses of idempotency keys still count? */
+  | {
+      readonly type: "find-uses";
+      readonly request: RequestId;
+      readonly queue: string;
+      readonly uses: readonly KeyUse[];
+    }
   /** The idempotency key may be used again. */
   | { readonly type: "release-key"; readonly request: RequestId; readonly queue: string; readonly key: KeyHash }
   /** One slice of a walk over the messages of a queue. */

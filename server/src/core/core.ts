@@ -16,9 +16,9 @@ import { operate } from "./operations.ts";
 import { Orphans } from "./orphans.ts";
 import { Purges } from "./purges.ts";
 import { maxQueueNumber } from "./message-id.ts";
-import { MessageState, type Place, none } from "./message-table.ts";
+import { MessageState, type Place } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
-import { type QueueSettings, deadLetterSuffix, isDeadLetterName } from "./queue-settings.ts";
+import { type QueueSettings, deadLetterSuffix, isDeadLetterName, longestMs } from "./queue-settings.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 import { queueStats, summaryOf } from "./queue-stats.ts";
 import { deliver } from "./scheduling.ts";
@@ -193,6 +193,9 @@ export class Core {
         configure(this.state.config, turn, command);
         return;
       case "release-key":
+      case "find-uses":
+      case "describe-queue":
+      case "list-keys":
       case "update-queue":
       case "set-key":
       case "cancel":
@@ -309,7 +312,7 @@ export class Core {
 
   stats(name: string, topKeys: number): QueueStats | undefined {
     const queue = this.state.queuesByName.get(name);
-    return queue === undefined ? undefined : queueStats(queue, topKeys);
+    return queue === undefined ? undefined : queueStats(this.state, queue, topKeys);
   }
 
   #openTurn(): Turn {
@@ -332,7 +335,8 @@ export class Core {
     const { state } = this;
     const queue = state.queuesByName.get(item.queue);
     if (queue === undefined) return unknownQueue(item.queue);
-    const { idempotencyKey } = item;
+    const { idempotencyKey, deliverAt = 0 } = item;
+    if (deliverAt > turn.now.wall + longestMs) return tooFar(deliverAt);
     if (idempotencyKey !== undefined) {
       const known = firstUse(state, turn, queue, idempotencyKey);
       if (known !== undefined) return known;
@@ -346,7 +350,7 @@ export class Core {
     const sequence = queue.nextSequence;
     queue.nextSequence += 1;
     const enqueuedAt = turn.now.wall;
-    const { cost, body, delayMs = 0, deliverAt = 0, ttlMs = 0 } = item;
+    const { cost, body, delayMs = 0, ttlMs = 0 } = item;
     const length = body.byteLength;
     const slot = state.addMessage(lane, {
       queueNumber: queue.number,
@@ -502,6 +506,14 @@ export class Core {
 function waitingOf(delayMs: number, deliverAt: number, now: number): Waiting {
   if (delayMs > 0) return "delayed";
   return deliverAt > now ? "scheduled" : "ready";
+}
+
+function tooFar(deliverAt: number): Failure {
+  return failure(
+    "INVALID_FIELD",
+    `deliver_at is ${deliverAt} ms after 1970, more than a year from now; give a time within a year`,
+    { field: "deliver_at" },
+  );
 }
 
 /** Dead-letter queues come with their queues and do not count. */

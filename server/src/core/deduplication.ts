@@ -1,5 +1,5 @@
 // Enqueues with an idempotency key: the first within the queue's window stores its message, later ones answer with it.
-import type { IdempotencyKey } from "./commands.ts";
+import type { IdempotencyKey, KeyUse } from "./commands.ts";
 import type { Duplicate } from "./effects.ts";
 import { type Failure, failure } from "./errors.ts";
 import { IdempotencyRecords, type KeyHash, maxIdempotencyRecords } from "./idempotency.ts";
@@ -42,6 +42,15 @@ export function remember(
   queue.idempotency.add(key, { sequence, enqueuedAt }, turn.steady + dedupWindowMs);
   const expiresAt = Math.ceil(enqueuedAt + dedupWindowMs);
   turn.mutations.push({ type: "key-used", queueNumber: queue.number, key, sequence, enqueuedAt, expiresAt });
+}
+
+/** The id of the message of each use that still counts: not over, not released, not used anew since. */
+export function findUses(state: State, turn: Turn, queue: Queue, uses: readonly KeyUse[]): (string | undefined)[] {
+  return uses.map(({ key, sequence }) => {
+    const use = queue.idempotency?.find(key, turn.steady);
+    if (use?.sequence !== sequence) return undefined;
+    return formatMessageId(use.enqueuedAt, queue.number, sequence, state.salt);
+  });
 }
 
 /** false: the key is not in use. */

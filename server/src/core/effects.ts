@@ -4,6 +4,8 @@ import type { Failure } from "./errors.ts";
 import type { Explanation } from "./explain.ts";
 import type { ConfigChange } from "./runtime-config.ts";
 import type { MessageView } from "./message-view.ts";
+import type { KeyOverride } from "./queue.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 
 /** The key of the message was used before, for the message with this id. */
@@ -61,9 +63,33 @@ export interface KeyStats {
 export interface QueueStats extends QueueSummary {
   readonly activeKeys: number;
   readonly visibilityMs: number;
+  /** Wait for a time or for the end of a delay. */
+  readonly delayed: number;
+  readonly deciding: number;
+  readonly paused: boolean;
   readonly keys: readonly KeyStats[];
   /** The queue has more keys than `keys` shows. */
   readonly truncated: boolean;
+}
+
+export interface KeySummary {
+  readonly key: string;
+  /** May be delivered now. */
+  readonly ready: number;
+  /** In any state. */
+  readonly total: number;
+  readonly weight: number;
+  readonly deficit: number;
+  readonly paused: boolean;
+}
+
+export interface QueueDescription {
+  readonly name: string;
+  readonly settings: QueueSettings;
+  /** Name of its dead-letter queue; "" = it has none. */
+  readonly deadLetters: string;
+  /** The first ones by name. */
+  readonly keys: readonly ({ readonly key: string } & KeyOverride)[];
 }
 
 export type Reply =
@@ -92,6 +118,21 @@ export type Reply =
       readonly revision: number;
     }
   | { readonly type: "config-changes"; readonly request: RequestId; readonly changes: readonly ConfigChange[] }
+  | { readonly type: "described"; readonly request: RequestId; readonly description: QueueDescription }
+  | {
+      readonly type: "keys";
+      readonly request: RequestId;
+      readonly keys: readonly KeySummary[];
+      readonly total: number;
+      readonly more: boolean;
+    }
+  | {
+      readonly type: "uses-found";
+      readonly request: RequestId;
+      readonly queueNumber: number;
+      /** In the order of the uses: the id of the message; undefined: the use does not count any more. */
+      readonly ids: readonly (string | undefined)[];
+    }
   | { readonly type: "explained"; readonly request: RequestId; readonly explanation: Explanation }
   | { readonly type: "redriven"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "purged"; readonly request: RequestId; readonly messages: number }

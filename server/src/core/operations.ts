@@ -1,6 +1,6 @@
 // What operators do to queues, keys and single messages.
 import type { Command } from "./commands.ts";
-import { releaseKey } from "./deduplication.ts";
+import { findUses, releaseKey } from "./deduplication.ts";
 import type { Reply } from "./effects.ts";
 import { remove } from "./ending.ts";
 import { type Failure, failure } from "./errors.ts";
@@ -12,6 +12,7 @@ import { type Times, viewOf } from "./message-view.ts";
 import type { Purges } from "./purges.ts";
 import type { KeyOverride, Queue } from "./queue.ts";
 import { type QueueSettings, deadLetterSuffix } from "./queue-settings.ts";
+import { describe, listKeys } from "./queue-stats.ts";
 import { redrive } from "./redrive.ts";
 import { scan } from "./scan.ts";
 import type { State } from "./state.ts";
@@ -26,7 +27,18 @@ type Operation = Extract<
   Command,
   {
     type:
-      "update-queue" | "set-key" | "cancel" | "purge" | "scan" | "get-messages" | "explain" | "redrive" | "release-key";
+      | "update-queue"
+      | "describe-queue"
+      | "list-keys"
+      | "set-key"
+      | "cancel"
+      | "purge"
+      | "scan"
+      | "get-messages"
+      | "explain"
+      | "redrive"
+      | "find-uses"
+      | "release-key";
   }
 >;
 
@@ -49,6 +61,10 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
     case "update-queue":
       updateQueue(core, turn, queue, command.settings);
       return done;
+    case "describe-queue":
+      return { type: "described", request, description: describe(core.state, queue, command.maxKeys) };
+    case "list-keys":
+      return { type: "keys", request, ...listKeys(queue, command.after, command.limit) };
     case "set-key":
       return setKey(core, turn, queue, command.fairnessKey, command.override) ?? done;
     case "cancel":
@@ -63,6 +79,10 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
     case "get-messages": {
       const slots = command.ids.map((id) => find(core.state, queue, id)).filter((slot) => slot !== undefined);
       return { type: "scanned", request, messages: slots.map((slot) => viewOf(core, slot)), row: undefined };
+    }
+    case "find-uses": {
+      const ids = findUses(core.state, turn, queue, command.uses);
+      return { type: "uses-found", request, queueNumber: queue.number, ids };
     }
     case "release-key":
       return releaseKey(turn, queue, command.key) ? done : keyNotInUse(queue);

@@ -1,21 +1,74 @@
 // What operators see of a queue.
-import type { KeyStats, QueueStats, QueueSummary } from "./effects.ts";
+import type { KeyStats, KeySummary, QueueDescription, QueueStats, QueueSummary } from "./effects.ts";
 import type { FairnessKey } from "./fairness-key.ts";
 import type { Queue } from "./queue.ts";
+import type { State } from "./state.ts";
 
 export function summaryOf(queue: Queue): QueueSummary {
   return { name: queue.name, depth: queue.depth, inFlight: queue.inFlight, consumers: queue.consumers.size };
 }
 
 /** @param topKeys how many keys to name, those with most pending messages */
-export function queueStats(queue: Queue, topKeys: number): QueueStats {
+export function queueStats(state: State, queue: Queue, topKeys: number): QueueStats {
+  const { settings } = queue;
+  let ready = 0;
+  for (const key of queue.keys.values()) ready += key.ready;
+  const ofQueue = (slot: number): boolean => state.laneOf(slot).key.queue === queue;
+  let deciding = 0;
+  for (const { slot } of state.undecided.all()) if (ofQueue(slot)) deciding += 1;
+  let unreadable = 0;
+  for (const slot of state.setAside) if (ofQueue(slot)) unreadable += 1;
   return {
     ...summaryOf(queue),
     activeKeys: queue.ring.size,
-    visibilityMs: queue.settings.visibilityMs,
+    visibilityMs: settings.visibilityMs,
+    delayed: queue.depth - ready - queue.inFlight - deciding - unreadable,
+    deciding,
+    paused: settings.paused,
     keys: busiest(queue.keys.values(), topKeys).map(statsOf),
     truncated: queue.keys.size > topKeys,
   };
+}
+
+/** @param maxKeys how many keys with settings of their own to name, the first by name */
+export function describe(state: State, queue: Queue, maxKeys: number): QueueDescription {
+  const names = [...queue.overrides.keys()].sort().slice(0, maxKeys);
+  return {
+    name: queue.name,
+    settings: queue.settings,
+    deadLetters: state.queuesByNumber.get(queue.deadLetters)?.name ?? "",
+    keys: names.map((key) => ({ key, ...queue.overrides.get(key)! })),
+  };
+}
+
+/** One pass over all keys, of which only the first beyond `after` are ever sorted. */
+export function listKeys(
+  queue: Queue,
+  after: string,
+  limit: number,
+): { readonly keys: KeySummary[]; readonly total: number; readonly more: boolean } {
+  let names: string[] = [];
+  let behind = 0;
+  /** Beyond it nothing is of interest any more. */
+  let bar: string | undefined;
+  for (const name of queue.keys.keys()) {
+    if (name <= after) continue;
+    behind += 1;
+    if (bar !== undefined && name >= bar) continue;
+    names.push(name);
+    if (names.length < limit * 2) continue;
+    names = names.sort().slice(0, limit);
+    bar = names.at(-1);
+  }
+  const keys = names
+    .sort()
+    .slice(0, limit)
+    .map((name) => keySummary(queue.keys.get(name)!));
+  return { keys, total: queue.keys.size, more: behind > limit };
+}
+
+function keySummary({ name, ready, total, weight, deficit, paused }: FairnessKey): KeySummary {
+  return { key: name, ready, total, weight, deficit, paused };
 }
 
 function statsOf(key: FairnessKey): KeyStats {
