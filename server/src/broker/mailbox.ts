@@ -6,8 +6,17 @@ import type { Command } from "../core/commands.ts";
 export const maxTurnMessages = 4_096;
 export const maxTurnBytes = 4 * 1_048_576;
 const maxTurnCommands = 16_384;
-/** What a walk over all keys or queues counts as: up to tens of milliseconds, so that few share a turn. */
+/** What a walk over keys, queues or rows of the table counts as: up to tens of milliseconds, so that few share a turn. */
 const walkMessages = 1_024;
+const walks: ReadonlySet<Command["type"]> = new Set([
+  "queue-stats",
+  "list-queues",
+  "list-keys",
+  "describe-queue",
+  "list-config",
+  "scan",
+  "explain",
+]);
 /** What a message without any bytes counts as: it takes memory while it waits, and room in the commit. */
 const messageOverhead = 32;
 /** Bytes of messages that may wait; beyond, an enqueue is refused with OVERLOADED. */
@@ -46,8 +55,7 @@ export class Mailbox {
           bytes -= bytesOf(command);
           break;
         }
-      } else if (command.type === "settle") messages += command.items.length;
-      else if (command.type === "queue-stats" || command.type === "list-queues") messages += walkMessages;
+      } else messages += messagesOf(command);
       at += 1;
       if (messages >= maxTurnMessages) break;
     }
@@ -70,10 +78,27 @@ export class Mailbox {
   }
 }
 
+/** How many messages the work of the command counts as. */
+function messagesOf(command: Exclude<Command, { type: "enqueue" }>): number {
+  switch (command.type) {
+    case "settle":
+      return command.items.length;
+    case "redrive":
+      return command.messages.length;
+    case "get-messages":
+      return command.ids.length;
+    case "find-uses":
+      return command.uses.length;
+    default:
+      return walks.has(command.type) ? walkMessages : 0;
+  }
+}
+
 function bytesOf(command: Extract<Command, { type: "enqueue" }>): number {
   let bytes = 0;
-  for (const { body, fairnessKey, throttleKeys } of command.items) {
+  for (const { body, fairnessKey, throttleKeys, idempotencyKey } of command.items) {
     bytes += body.byteLength + fairnessKey.length + messageOverhead;
+    if (idempotencyKey !== undefined) bytes += idempotencyKey.text.length + messageOverhead;
     for (const key of throttleKeys) bytes += key.length;
   }
   return bytes;

@@ -24,9 +24,13 @@ const enqueue: UnaryMethod = ({ broker, messageLimits }, request, caller, reply)
   }
   broker.enqueue([item], (outcomes) => {
     const outcome = "reason" in outcomes ? outcomes : outcomes[0]!;
-    if (typeof outcome !== "string") return reply.failure(outcome);
+    if (typeof outcome === "object" && "reason" in outcome) return reply.failure(outcome);
     out.beginEnvelope();
-    out.stringField(1, outcome);
+    if (typeof outcome === "string") out.stringField(1, outcome);
+    else {
+      out.stringField(1, outcome.duplicateOf);
+      out.uint32Field(16, 1);
+    }
     out.finishEnvelope();
     reply.message(out.take());
   });

@@ -85,6 +85,10 @@ export function writeEnqueueResults(out: WireWriter, field: number, outcomes: re
     if (typeof outcome === "string") {
       out.begin(field, 38);
       out.stringField(1, outcome, true);
+    } else if ("duplicateOf" in outcome) {
+      out.begin(field, 40);
+      out.stringField(1, outcome.duplicateOf, true);
+      out.uint32Field(3, 1);
     } else {
       out.begin(field, 120);
       itemError(out, 2, outcome);

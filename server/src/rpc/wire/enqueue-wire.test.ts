@@ -39,6 +39,9 @@ const request = fc.record(
     weight: fc.integer({ min: 1, max: 1000 }),
     cost: fc.integer({ min: 1, max: 1000 }),
     throttleKeys: fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }), { maxLength: 16 }),
+    delayMs: fc.bigInt({ min: 0n, max: 31_536_000_000n }),
+    ttlMs: fc.bigInt({ min: 0n, max: 31_536_000_000n }),
+    idempotencyKey: fc.string({ unit: "grapheme", maxLength: 40 }),
   },
   { requiredKeys: ["queue"] },
 );
@@ -58,7 +61,7 @@ function fieldsOf(bytes: Uint8Array): Uint8Array[] {
 
 const unknownField = fc
   .tuple(
-    fc.constantFrom(4, 5, 7, 15, 20, 1000, 536870911),
+    fc.constantFrom(4, 5, 7, 15, 24, 1000, 536870911),
     fc.integer({ min: 0, max: 3 }),
     fc.uint8Array({ maxLength: 9 }),
   )
@@ -79,6 +82,9 @@ function agrees(bytes: Uint8Array): void {
   assert.equal(got.weight, want.weight ?? 0);
   assert.equal(got.cost, want.cost ?? 1);
   assert.deepEqual(got.throttleKeys, [...new Set(want.throttleKeys)].sort());
+  assert.equal(got.delayMs ?? 0, Number(want.delayMs));
+  assert.equal(got.ttlMs ?? 0, Number(want.ttlMs));
+  assert.equal(got.idempotencyKey?.text ?? "", want.idempotencyKey);
   const delivered = toBinary(
     MessageSchema,
     create(MessageSchema, { id: "id", metadata: { queueId: "q", attemptCount: 2 }, timestamps: {} }),
@@ -171,11 +177,11 @@ test("a payload sent twice is stored once", () => {
 });
 
 test("known fields of the wrong wire type are refused", () => {
-  for (const field of [1, 2, 3, 16, 19]) {
+  for (const field of [1, 2, 3, 16, 19, 20, 23]) {
     const bytes = new BinaryWriter().tag(field, WireType.Varint).uint32(1).finish();
     assert.equal(refusal(bytes).reason, "INVALID_REQUEST");
   }
-  for (const field of [17, 18]) {
+  for (const field of [17, 18, 21, 22]) {
     const bytes = new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(Buffer.from("1")).finish();
     assert.equal(refusal(bytes).reason, "INVALID_REQUEST");
   }
@@ -185,7 +191,7 @@ test("strings that are not UTF-8 are refused, short and long", () => {
   for (const length of [1, 100]) {
     const bad = Buffer.alloc(length, 0x61);
     bad[length - 1] = 0xff;
-    for (const field of [1, 16, 19]) {
+    for (const field of [1, 16, 19, 23]) {
       const bytes = new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(bad).finish();
       assert.equal(refusal(bytes).reason, "INVALID_FIELD", `field ${field}`);
     }
@@ -200,6 +206,7 @@ test("strings that are not UTF-8 are refused, short and long", () => {
 test("each limit has its failure, and what is just within it passes", () => {
   const many = (n: number): Record<string, string> =>
     Object.fromEntries(Array.from({ length: n }, (_, i) => [`h${i}`, ""]));
+  const year = 31_536_000_000n;
   const cases: [Parameters<typeof encode>[0], Failure["reason"] | undefined][] = [
     [{ queue: "" }, "INVALID_QUEUE_NAME"],
     [{ queue: "q".repeat(255) }, undefined],
@@ -228,6 +235,20 @@ test("each limit has its failure, and what is just within it passes", () => {
     [{ queue: "q", throttleKeys: ["t".repeat(248)] }, "INVALID_FIELD"],
     [{ queue: "q", throttleKeys: Array.from({ length: 40 }, (_, i) => `t${i % 16}`) }, undefined],
     [{ queue: "q", throttleKeys: Array.from({ length: 17 }, (_, i) => `t${i}`) }, "INVALID_FIELD"],
+    [{ queue: "q", delayMs: year }, undefined],
+    [{ queue: "q", delayMs: year + 1n }, "INVALID_FIELD"],
+    // What a client that reckons with signed numbers makes of -1.
+    [{ queue: "q", delayMs: 2n ** 64n - 1n }, "INVALID_FIELD"],
+    [{ queue: "q", ttlMs: year }, undefined],
+    [{ queue: "q", ttlMs: year + 1n }, "INVALID_FIELD"],
+    [{ queue: "q", ttlMs: 2n ** 64n - 1n }, "INVALID_FIELD"],
+    [{ queue: "q", deliverAt: { seconds: 1n }, delayMs: 1n }, "INVALID_FIELD"],
+    [{ queue: "q", deliverAt: { seconds: 1n }, delayMs: 0n }, undefined],
+    [{ queue: "q", deliverAt: { seconds: 1n, nanos: 1_000_000_000 } }, "INVALID_FIELD"],
+    [{ queue: "q", deliverAt: { seconds: 1n, nanos: -1 } }, "INVALID_FIELD"],
+    [{ queue: "q", deliverAt: { seconds: 253_402_300_800n } }, "INVALID_FIELD"],
+    [{ queue: "q", idempotencyKey: "k".repeat(256) }, undefined],
+    [{ queue: "q", idempotencyKey: "é".repeat(129) }, "INVALID_FIELD"],
   ];
   for (const [init, reason] of cases) {
     const parsed = parse(encode(init));
@@ -241,4 +262,34 @@ test("absent fields have their defaults, and the frame's queue stands in for non
     { queue: "frame", fairnessKey: "default", weight: 0, cost: 1, throttleKeys: [], body: undefined },
   );
   assert.equal(item(encode({ queue: "own" }), "frame").queue, "own");
+});
+
+test("the field at fault is named", () => {
+  const year = 31_536_000_001n;
+  for (const [init, field] of [
+    [{ delayMs: year }, "delay_ms"],
+    [{ ttlMs: year }, "ttl_ms"],
+    [{ deliverAt: { nanos: -1 } }, "deliver_at"],
+    [{ deliverAt: {}, delayMs: 1n }, "delay_ms"],
+    [{ idempotencyKey: "k".repeat(257) }, "idempotency_key"],
+  ] as const) {
+    assert.equal(refusal(encode({ queue: "q", ...init })).field, field);
+  }
+});
+
+test("deliver_at is rounded up to a millisecond, merged when sent twice, and at once when it lies before 1970", () => {
+  const at = (seconds: bigint, nanos = 0) => item(encode({ queue: "q", deliverAt: { seconds, nanos } })).deliverAt;
+  assert.equal(at(1_700_000_000n, 1), 1_700_000_000_001);
+  assert.equal(at(1_700_000_000n, 5_000_000), 1_700_000_000_005);
+  assert.equal(at(-1n), 0);
+  assert.equal(at(-62_135_596_800n), 0);
+  const twice = Buffer.concat([encode({ deliverAt: { seconds: 5n } }), encode({ deliverAt: { nanos: 2_000_000 } })]);
+  assert.equal(item(twice, "q").deliverAt, 5_002);
+});
+
+test("an idempotency key is known by the first 128 bits of its SHA-256", () => {
+  // The digest of "abc" stands in FIPS 180.
+  const { idempotencyKey } = item(encode({ queue: "q", idempotencyKey: "abc" }));
+  assert.deepEqual(idempotencyKey, { a: 0xba7816bf, b: 0x8f01cfea, c: 0x414140de, d: 0x5dae2223, text: "abc" });
+  assert.equal(item(encode({ queue: "q", ttlMs: 1n })).idempotencyKey, undefined);
 });

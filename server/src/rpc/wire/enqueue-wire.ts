@@ -4,6 +4,7 @@ import type { EnqueueItem } from "../../core/commands.ts";
 import { failure } from "../../core/errors.ts";
 import type { Failure } from "../../core/errors.ts";
 import { queueNameFailure } from "../../core/queue-name.ts";
+import { OptionsDraft, deliverAtTag, delayTag, idempotencyKeyTag, ttlTag } from "./enqueue-options.ts";
 import { messageBody } from "./message-body.ts";
 import { StringCache } from "./string-cache.ts";
 import { WireReader, validUtf8 } from "./wire-reader.ts";
@@ -40,6 +41,7 @@ const found = {
   weight: 0,
   cost: 1,
   throttleKeys: noKeys as string[] | readonly string[],
+  options: undefined as OptionsDraft | undefined,
   bodyStart: 0,
   bodyEnd: 0,
   /** The body is one run of the input that may be kept as it is. */
@@ -85,13 +87,15 @@ export function parseEnqueueAt(
   if (found.failure !== undefined) return found.failure;
   const wrong = whatIsWrong(limits);
   if (wrong !== undefined) return wrong;
+  const options = found.options?.finish();
+  if (options !== undefined && "reason" in options) return options;
   const queue = found.queue === "" ? frameQueue : found.queue;
   if (queue !== lastGoodQueue) {
     const badName = queueNameFailure(queue);
     if (badName !== undefined) return badName;
     lastGoodQueue = queue;
   }
-  return {
+  const item = {
     queue,
     fairnessKey: found.fairnessKey === "" ? defaultFairnessKey : found.fairnessKey,
     weight: found.weight,
@@ -99,6 +103,7 @@ export function parseEnqueueAt(
     throttleKeys: found.throttleKeys.length > 1 ? sortedDistinct(found.throttleKeys) : found.throttleKeys,
     body: found.clean ? reader.buf.subarray(found.bodyStart, found.bodyEnd) : messageBody(reader.buf, start, end),
   };
+  return options === undefined ? item : { ...item, ...options };
 }
 
 export function malformed(message: string, fault: string): Failure {
@@ -111,6 +116,7 @@ function walk(limits: MessageLimits): void {
   found.weight = 0;
   found.cost = 1;
   found.throttleKeys = noKeys;
+  found.options = undefined;
   found.bodyStart = found.bodyEnd = 0;
   found.clean = true;
   found.payloadSeen = false;
@@ -149,6 +155,12 @@ function walk(limits: MessageLimits): void {
       case throttleKeysTag:
         throttleKey();
         break;
+      case deliverAtTag:
+      case delayTag:
+      case ttlTag:
+      case idempotencyKeyTag:
+        (found.options ??= new OptionsDraft()).read(reader, tag);
+        break;
       default:
         if (isKnown(tag >>> 3)) reader.fail(`field ${tag >>> 3} has the wrong wire type`);
         else reader.skip(tag);
@@ -157,7 +169,7 @@ function walk(limits: MessageLimits): void {
 }
 
 function isKnown(field: number): boolean {
-  return (field >= 1 && field <= 3) || (field >= 16 && field <= 19);
+  return (field >= 1 && field <= 3) || (field >= 16 && field <= 23);
 }
 
 function extendBody(fieldStart: number): void {

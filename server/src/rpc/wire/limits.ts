@@ -20,6 +20,7 @@ export const maxWeight = 1000;
 export const maxCost = 1000;
 export const maxThrottleKeys = 16;
 export const maxThrottleKeyBytes = 247;
+export const maxIdempotencyKeyBytes = 256;
 export const maxWorkerIdBytes = 256;
 export const maxSessionBytes = 64;
 export const minVisibilityMs = 1000;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   AckRequestSchema,
@@ -38,6 +39,8 @@ const settlement = fc.record(
     action: fc.integer({ min: 1, max: 4 }),
     error: fc.string({ unit: "grapheme", maxLength: 30 }),
     extendMs: fc.constantFrom(0n, 1000n, 43_200_000n),
+    retryDelayMs: fc.constantFrom(0n, 1n, 31_536_000_000n),
+    deadLetter: fc.boolean(),
   },
   { requiredKeys: ["messageId", "leaseToken", "action"] },
 );
@@ -78,7 +81,11 @@ test("StreamLeaseRequest reads as the generated code does", () => {
       got.settlements.items.forEach((item, i) => {
         const each = want.settlements[i]!;
         const bytesOfToken = Buffer.from(each.leaseToken);
-        assert.deepEqual(item, {
+        const ofNack = each.action === 2;
+        assert.equal(item.delayMs, ofNack && each.retryDelayMs !== undefined ? Number(each.retryDelayMs) : undefined);
+        assert.equal(item.deadLetter ?? false, ofNack && each.deadLetter);
+        const { delayMs: _delayMs, deadLetter: _deadLetter, ...rest } = item;
+        assert.deepEqual(rest, {
           id: each.messageId,
           token: { high: bytesOfToken.readUInt32BE(0), low: bytesOfToken.readUInt32BE(4) },
           action: actions[each.action],
@@ -138,6 +145,35 @@ test("Ack and Nack: a token may be absent, but not of another length; a long rea
   assert.equal(nack.settlements.items[0]?.error, `x${"é".repeat(2047)}`);
 });
 
+test("Nack: a retry delay of 0 differs from none; one beyond a year is refused, in a settlement by itself", () => {
+  const nack = (init: MessageInitShape<typeof NackRequestSchema>) =>
+    readAckOrNack(encode(NackRequestSchema, { queue: "q", messageId: "i", ...init }), "nack");
+  assert.equal(ok(nack({})).settlements.items[0]?.delayMs, undefined);
+  assert.equal(ok(nack({ retryDelayMs: 0n })).settlements.items[0]?.delayMs, 0);
+  assert.equal(ok(nack({ retryDelayMs: 31_536_000_000n })).settlements.items[0]?.delayMs, 31_536_000_000);
+  const dead = ok(nack({ deadLetter: true })).settlements.items[0];
+  assert.deepEqual([dead?.deadLetter, dead?.delayMs], [true, undefined]);
+  for (const retryDelayMs of [31_536_000_001n, 2n ** 64n - 1n]) {
+    const refused = nack({ retryDelayMs });
+    assert.ok("reason" in refused && refused.reason === "INVALID_FIELD" && refused.field === "retry_delay_ms");
+    const settlements = [1, 2].map((action) => ({
+      messageId: "i",
+      leaseToken: Buffer.alloc(8),
+      action,
+      retryDelayMs,
+    }));
+    const { items, refused: failures } = ok(
+      readSettle(encode(SettleRequestSchema, { queue: "q", settlements })),
+    ).settlements;
+    assert.deepEqual([items[0]?.action, failures?.[0], failures?.[1]?.field], ["ack", undefined, "retry_delay_ms"]);
+  }
+  for (const field of [17, 18]) {
+    const bytes = new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(Buffer.from("1")).finish();
+    const refused = readAckOrNack(bytes, "nack");
+    assert.ok("reason" in refused && refused.reason === "INVALID_REQUEST");
+  }
+});
+
 test("Lease: defaults and limits", () => {
   assert.deepEqual(ok(readLease(encode(LeaseRequestSchema, { queue: "q" }))), {
     queue: "q",
@@ -188,13 +224,18 @@ test("results decode to what was decided", () => {
   fc.assert(
     fc.property(u64, (frame) => {
       const asRead = splitStreamEnqueue(encode(StreamEnqueueRequestSchema, { frame }), defaultMessageLimits);
-      writeStreamEnqueueResponse(out, ok(asRead).frame, ["an id", refused]);
+      writeStreamEnqueueResponse(out, ok(asRead).frame, ["an id", refused, { duplicateOf: "the first" }]);
       const response = fromBinary(StreamEnqueueResponseSchema, out.take());
       assert.equal(response.frame, frame);
       assert.deepEqual(
-        response.results.map((r) => r.result.case),
-        ["messageId", "error"],
+        response.results.map((r) => [r.result.case, r.duplicate]),
+        [
+          ["messageId", false],
+          ["error", false],
+          ["messageId", true],
+        ],
       );
+      assert.equal(response.results[2]?.result.value, "the first");
     }),
   );
 });

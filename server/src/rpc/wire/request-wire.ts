@@ -57,8 +57,11 @@ export function readAckOrNack(bytes: Uint8Array, action: "ack" | "nack"): Settle
     else if (tag === ((2 << 3) | 2)) readId(reader, draft);
     else if (tag === ((3 << 3) | 2) && action === "nack") readError(reader, draft);
     else if (tag === ((16 << 3) | 2)) readToken(reader, draft);
-    else if (tag >>> 3 === 16) reader.fail("lease_token has the wrong wire type");
-    else skipUnknown(tag, action === "ack" ? 2 : 3);
+    else if (tag === ((17 << 3) | 0) && action === "nack") draft.retryDelayMs = reader.uint64();
+    else if (tag === ((18 << 3) | 0) && action === "nack") draft.deadLetter = reader.uint64() !== 0;
+    else if (tag >>> 3 >= 16 && tag >>> 3 <= (action === "ack" ? 16 : 18)) {
+      reader.fail(`field ${tag >>> 3} has the wrong wire type`);
+    } else skipUnknown(tag, action === "ack" ? 2 : 3);
   }
   if (reader.fault !== undefined) return malformed(action === "ack" ? "AckRequest" : "NackRequest", reader.fault);
   const item = settleItem(draft);

@@ -5,6 +5,7 @@ import { failure } from "../../core/errors.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { PartialFrameBuilder } from "../../delivery/partial-frame.ts";
 import { writeTimestamp } from "./delivery-wire.ts";
+import { beyondAYear } from "./enqueue-options.ts";
 import { itemError } from "./item-error.ts";
 import { maxMessageIdBytes, maxNackErrorBytes, maxVisibilityMs, minVisibilityMs } from "./limits.ts";
 import { validUtf8 } from "./wire-reader.ts";
@@ -22,11 +23,23 @@ export interface SettlementDraft {
   action: number;
   error: string;
   extendMs: number | bigint;
+  /** undefined: absent, which differs from 0. */
+  retryDelayMs: number | bigint | undefined;
+  deadLetter: boolean;
   failure: Failure | undefined;
 }
 
 export function newDraft(action = 0): SettlementDraft {
-  return { id: "", token: undefined, action, error: "", extendMs: 0, failure: undefined };
+  return {
+    id: "",
+    token: undefined,
+    action,
+    error: "",
+    extendMs: 0,
+    retryDelayMs: undefined,
+    deadLetter: false,
+    failure: undefined,
+  };
 }
 
 /** Reads the settlement in the field at the reader into `settlements`. */
@@ -52,8 +65,14 @@ export function readSettlement(reader: WireReader, settlements: PartialFrameBuil
       case (5 << 3) | 0:
         draft.extendMs = reader.uint64();
         break;
+      case (6 << 3) | 0:
+        draft.retryDelayMs = reader.uint64();
+        break;
+      case (7 << 3) | 0:
+        draft.deadLetter = reader.uint64() !== 0;
+        break;
       default:
-        if (tag >>> 3 <= 5) reader.fail(`field ${tag >>> 3} of a settlement has the wrong wire type`);
+        if (tag >>> 3 <= 7) reader.fail(`field ${tag >>> 3} of a settlement has the wrong wire type`);
         else reader.skip(tag);
     }
   }
@@ -89,7 +108,13 @@ export function settleItem(draft: SettlementDraft, extendMs = 0): SettleItem | F
     const message = `the settlement has action ${draft.action}; choose ACK, NACK, EXTEND or RELEASE`;
     return failure("INVALID_FIELD", message, { field: "action" });
   }
-  return { id: draft.id, token: draft.token, action, error: draft.error, extendMs };
+  const { id, token, error, retryDelayMs, deadLetter } = draft;
+  // The two are of nacks only, and rare.
+  if (action !== "nack" || (retryDelayMs === undefined && !deadLetter)) return { id, token, action, error, extendMs };
+  const wrong = retryDelayMs === undefined ? undefined : beyondAYear("retry_delay_ms", retryDelayMs);
+  if (wrong !== undefined) return wrong;
+  const delayMs = retryDelayMs === undefined ? undefined : Number(retryDelayMs);
+  return { id, token, action, error, extendMs, delayMs, deadLetter };
 }
 
 export function readId(reader: WireReader, draft: SettlementDraft): void {
