@@ -4,6 +4,7 @@ import type { ConnectionId, EnqueueItem, OpenConsumer, SettleItem } from "../cor
 import type { Delivery, EnqueueOutcome, LostLease, QueueStats, QueueSummary, SettleOutcome } from "../core/effects.ts";
 import type { Failure } from "../core/errors.ts";
 import type { QueueSettings } from "../core/queue-settings.ts";
+import type { Operations } from "./operations-contract.ts";
 
 /** A delivery with its bytes: headers and payload in wire form (fields 2 and 3 of Message). */
 export interface LoadedDelivery extends Delivery {
@@ -74,9 +75,12 @@ export interface Broker {
   /** Exactly one of sink.opened and sink.ended comes first. */
   openConsumer(options: Omit<OpenConsumer, "type" | "consumer">, sink: ConsumerSink): Consumer;
   createQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>>;
-  deleteQueue(name: string): Promise<Outcome<void>>;
+  /** @param force default true; false: refused while the queue's dead-letter queue holds messages, which would go with it */
+  deleteQueue(name: string, force?: boolean): Promise<Outcome<void>>;
   listQueues(after: string, limit: number): Promise<Outcome<QueuePage>>;
   queueStats(name: string, topKeys: number): Promise<Outcome<QueueStats>>;
+  /** What operators do and ask. */
+  readonly operations: Operations;
   /** A number for a new transport connection. */
   nextConnection(): ConnectionId;
   disconnected(connection: ConnectionId): void;

@@ -25,7 +25,10 @@ export interface EngineOptions {
   readonly cache: PayloadCache;
 }
 
-/** Where the bytes of a delivery are. */
+/** A message by its name, and by the slot that it has if it is still there. */
+export type StoredName = Pick<Delivery, "queueNumber" | "sequence" | "slot">;
+
+/** Where the bytes of a message are. */
 export interface BytesPlace {
   readonly record: PayloadRecord;
   readonly offset: number;
@@ -114,12 +117,12 @@ export class Engine {
   }
 
   /** Valid until the next turn. undefined: the message is gone. */
-  placeOf(delivery: Delivery): BytesPlace | undefined {
+  placeOf({ queueNumber, sequence, slot }: StoredName): BytesPlace | undefined {
     const { table } = this.core.state;
-    if (this.core.state.index.get(delivery.queueNumber, delivery.sequence) !== delivery.slot) return undefined;
-    const record = this.journal.ledger.records.get(table.record(delivery.slot));
+    if (this.core.state.index.get(queueNumber, sequence) !== slot) return undefined;
+    const record = this.journal.ledger.records.get(table.record(slot));
     if (record === undefined) return undefined;
-    return { record, offset: table.offset(delivery.slot), length: table.length(delivery.slot) };
+    return { record, offset: table.offset(slot), length: table.length(slot) };
   }
 }
 

@@ -5,9 +5,10 @@ import { payloadKey } from "../storage/journal/keys.ts";
 import type { PayloadRecord } from "../storage/journal/ledger.ts";
 import type { PayloadCache } from "../storage/journal/payload-cache.ts";
 import { payloadHeaderIntact, readPayload } from "../storage/journal/payload-record.ts";
-import { type Shard, StorageError } from "../storage/port.ts";
+import type { Shard } from "../storage/port.ts";
 import type { LoadedDelivery } from "./contract.ts";
-import type { BytesPlace, Engine } from "./engine.ts";
+import type { BytesPlace, Engine, StoredName } from "./engine.ts";
+import { readMany } from "./read-many.ts";
 
 /** One consumer's deliveries of one turn, with the places of their bytes as they were at the end of that turn. */
 export interface Load {
@@ -74,6 +75,24 @@ export class PayloadLoader {
     return { loaded, corrupt, gone };
   }
 
+  /** How many bytes a message has; undefined: it is gone. */
+  lengthOf(message: StoredName): number | undefined {
+    return this.#engine.placeOf(message)?.length;
+  }
+
+  /** The bytes of messages that nobody leases, in their order. Rejects only when the store cannot be read at all. */
+  async bodies(messages: readonly StoredName[]): Promise<(Uint8Array | "gone" | "corrupt")[]> {
+    const places = messages.map((message) => this.#engine.placeOf(message));
+    const values = await this.fetch(new Set(places.flatMap((place) => (place === undefined ? [] : [place.record]))));
+    const bodies: (Uint8Array | "gone" | "corrupt")[] = [];
+    for (let at = 0; at < messages.length; at += 1) {
+      const message = messages[at] as StoredName;
+      const body = bodyAt(values, message, places[at]) ?? (await this.#lookAgain(message, places[at]));
+      bodies.push(body ?? "corrupt");
+    }
+    return bodies;
+  }
+
   /** Values of payload records, from the cache or the store. */
   async fetch(records: ReadonlySet<PayloadRecord>): Promise<Map<PayloadRecord, Uint8Array>> {
     const values = new Map<PayloadRecord, Uint8Array>();
@@ -85,7 +104,7 @@ export class PayloadLoader {
     }
     if (missing.length === 0) return values;
     const keys = missing.map((record) => payloadKey(record.queueNumber, record.id));
-    const read = await this.#getMany(keys);
+    const read = await readMany(this.#shard, keys);
     for (let at = 0; at < missing.length; at += 1) {
       const record = missing[at] as PayloadRecord;
       const value = read[at];
@@ -97,27 +116,9 @@ export class PayloadLoader {
     return values;
   }
 
-  /** The store may find one value damaged and then gives none: the others are read without it. */
-  async #getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    try {
-      return await this.#shard.getMany(keys);
-    } catch (error) {
-      if (!isCorrupt(error)) throw error;
-    }
-    const values: (Uint8Array | undefined)[] = [];
-    for (const key of keys) {
-      const read = this.#shard.getMany([key]).catch((error: unknown) => {
-        if (isCorrupt(error)) return [];
-        throw error;
-      });
-      values.push((await read)[0]);
-    }
-    return values;
-  }
-
   /** Checkpoints may have moved the bytes while they were being read, and may do so again: only bytes that are wrong
    * where they still belong are damaged. */
-  async #lookAgain(delivery: Delivery, first: BytesPlace | undefined): Promise<Uint8Array | "gone" | undefined> {
+  async #lookAgain(delivery: StoredName, first: BytesPlace | undefined): Promise<Uint8Array | "gone" | undefined> {
     for (let before = first; ;) {
       const place = this.#engine.placeOf(delivery);
       if (place === undefined) return "gone";
@@ -129,13 +130,9 @@ export class PayloadLoader {
   }
 }
 
-function isCorrupt(error: unknown): boolean {
-  return error instanceof StorageError && error.code === "corrupt";
-}
-
 function bodyAt(
   values: ReadonlyMap<PayloadRecord, Uint8Array>,
-  delivery: Delivery,
+  delivery: StoredName,
   place: BytesPlace | undefined,
 ): Uint8Array | undefined {
   const value = place === undefined ? undefined : values.get(place.record);

@@ -6,14 +6,16 @@
 // whose commit was rejected.
 import type { Command, ConnectionId, ConsumerId, EnqueueItem, OpenConsumer, SettleItem } from "../core/commands.ts";
 import type { Effect, EnqueueOutcome, QueueStats, Reply, SettleOutcome } from "../core/effects.ts";
-import { type Failure, failure } from "../core/errors.ts";
+import type { Failure } from "../core/errors.ts";
 import { type QueueSettings, defaultQueueSettings } from "../core/queue-settings.ts";
 import { type Storage, StorageError } from "../storage/port.ts";
 import type { Clock } from "./clock.ts";
 import { Consumers } from "./consumers.ts";
 import type { Broker, BrokerState, Consumer, ConsumerSink, Outcome, QueuePage } from "./contract.ts";
 import { Mailbox, maxWaitingBytes } from "./mailbox.ts";
+import { BrokerOperations } from "./operations/broker-operations.ts";
 import type { Load } from "./payload-loader.ts";
+import { draining, overloaded, storageFull, unavailable, unreadable } from "./refusals.ts";
 import { type Life, type StoreOptions, openLife } from "./store.ts";
 import { TurnLoop } from "./turn-loop.ts";
 
@@ -43,6 +45,7 @@ export class Shell implements Broker {
   readonly #mailbox = new Mailbox();
   readonly #pending = new Map<number, Done>();
   readonly #consumers: Consumers;
+  readonly operations: BrokerOperations;
   #life: Life;
   #loop: TurnLoop;
   #nextRequest = 1;
@@ -72,7 +75,30 @@ export class Shell implements Broker {
         this.#send({ type: "close", consumer, written: 0 });
       },
     });
+    this.operations = this.#operations();
     this.#loop = this.#startLoop();
+  }
+
+  #operations(): BrokerOperations {
+    const state = (): BrokerState => this.#state;
+    const life = (): Life => this.#life;
+    return new BrokerOperations({
+      clock: this.#options.clock,
+      get state() {
+        return state();
+      },
+      get life() {
+        return life();
+      },
+      onStateChange: (listener) => this.onStateChange(listener),
+      call: (make, reads) => this.#call(make, (reply) => reply, reads),
+      readFailed: (error) => {
+        // Of a store that is closed because a write was rejected, there is nothing new to say.
+        if (this.#refusal !== undefined) return this.#refusal;
+        this.#options.log.error(`the store cannot be read: ${error.message}`);
+        return unreadable();
+      },
+    });
   }
 
   get state(): BrokerState {
@@ -167,9 +193,9 @@ export class Shell implements Broker {
     );
   }
 
-  deleteQueue(name: string): Promise<Outcome<void>> {
+  deleteQueue(name: string, force = true): Promise<Outcome<void>> {
     return this.#call(
-      (request) => ({ type: "delete-queue", request, name }),
+      (request) => ({ type: "delete-queue", request, name, force }),
       () => undefined,
     );
   }
@@ -296,10 +322,16 @@ export class Shell implements Broker {
     }
     for (const effect of effects) {
       if (effect.type === "ended" || effect.type === "idle" || effect.type === "stopped") this.#consumers.tell(effect);
+      else if (effect.type === "decide") this.#onDecide(effect);
+      else if (effect.type === "config-changed") this.operations.configChanged();
       else if ("request" in effect) this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
     }
     this.#endIdleConsumers();
   }
+
+  /** A hook is asked what comes after an ended attempt; its answer is the command `decided`. There are no hooks yet, and
+   * CreateQueue refuses their scripts; whoever asks all the same gets the retry policy, after a second of the core's. */
+  #onDecide(_question: Extract<Effect, { type: "decide" }>): void {}
 
   #answer(request: number, reply: Reply | Failure): void {
     const done = this.#pending.get(request);
@@ -364,30 +396,4 @@ function describe(error: unknown): string {
 
 function unexpected(reply: Reply): never {
   throw new Error(`the core answered with ${reply.type}`);
-}
-
-function draining(): Failure {
-  return failure("DRAINING", "the broker is stopping; reconnect and try again", { retryAfterMs: 1_000 });
-}
-
-function unavailable(): Failure {
-  return failure(
-    "STORAGE_UNAVAILABLE",
-    "the store rejected a write, so the outcome of this call is unknown; the broker reopens the store: try again",
-    { retryAfterMs: 500 },
-  );
-}
-
-function storageFull(): Failure {
-  return failure(
-    "STORAGE_FULL",
-    "the disk of the data directory is full; free space, the broker then goes on by itself",
-    {
-      retryAfterMs: 1_000,
-    },
-  );
-}
-
-function overloaded(): Failure {
-  return failure("OVERLOADED", "too many bytes wait to be written; slow down and try again", { retryAfterMs: 100 });
 }

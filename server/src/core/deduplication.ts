@@ -23,7 +23,7 @@ export function firstUse(state: State, turn: Turn, queue: Queue, key: Idempotenc
   const retryAfterMs = Math.max(1, Math.ceil(records.firstExpiry - turn.steady));
   return failure(
     "IDEMPOTENCY_WINDOW_FULL",
-    `queue "${queue.name}" remembers ${maxIdempotencyRecords} idempotency keys already; wait, or shorten its window`,
+    `queue "${queue.name}" remembers ${maxIdempotencyRecords} idempotency keys already; try again when the first of them are forgotten`,
     { metadata: { queue: queue.name }, retryAfterMs },
   );
 }

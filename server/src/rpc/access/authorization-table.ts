@@ -39,6 +39,14 @@ const nobodyAsked = { scope: "nobody asked" } as const;
 const anyPrincipal = { scope: "any principal" } as const;
 const produce = { scope: "queue named", anyOf: ["produce"] } as const;
 const consume = { scope: "queue named", anyOf: ["consume"] } as const;
+/** Requests that name their queue in a field of that name. */
+const adminOnIt = { scope: "queues", anyOf: ["admin"], queues: ({ queue }: { queue: string }) => [queue] } as const;
+const consumeOrAdminOnIt = { ...adminOnIt, anyOf: ["consume", "admin"] } as const;
+const adminOnBothEnds = {
+  scope: "queues",
+  anyOf: ["admin"],
+  queues: ({ dlqQueue }: { dlqQueue: string }) => sourceAndDestination(dlqQueue),
+} as const;
 const adminOnEverything = { scope: "queues", anyOf: ["admin"], queues: () => [EVERY_QUEUE] } as const;
 const givesNothing = { scope: "own grants", gives: () => ({ superadmin: false, grants: [] }) } as const;
 
@@ -56,13 +64,28 @@ export const filaServiceRules: RulesOf<typeof FilaService> = {
 
 export const filaAdminRules: RulesOf<typeof FilaAdmin> = {
   createQueue: { scope: "queues", anyOf: ["admin"], queues: ({ name }) => [name] },
-  deleteQueue: { scope: "queues", anyOf: ["admin"], queues: ({ queue }) => [queue] },
-  getStats: { scope: "queues", anyOf: ["consume", "admin"], queues: ({ queue }) => [queue] },
-  redrive: { scope: "queues", anyOf: ["admin"], queues: ({ dlqQueue }) => sourceAndDestination(dlqQueue) },
+  deleteQueue: adminOnIt,
+  updateQueue: adminOnIt,
+  pauseQueue: adminOnIt,
+  resumeQueue: adminOnIt,
+  purgeQueue: adminOnIt,
+  setKey: adminOnIt,
+  cancelMessage: adminOnIt,
+  releaseIdempotencyKey: adminOnIt,
+  getStats: consumeOrAdminOnIt,
+  describeQueue: consumeOrAdminOnIt,
+  listKeys: consumeOrAdminOnIt,
+  listMessages: consumeOrAdminOnIt,
+  getMessage: consumeOrAdminOnIt,
+  explain: consumeOrAdminOnIt,
+  listIdempotencyKeys: consumeOrAdminOnIt,
+  redrive: adminOnBothEnds,
+  redriveMessages: adminOnBothEnds,
   listQueues: { scope: "filtered answer" },
   setConfig: adminOnEverything,
   getConfig: adminOnEverything,
   listConfig: adminOnEverything,
+  watchConfig: adminOnEverything,
   createApiKey: { scope: "own grants", gives: ({ isSuperadmin }) => ({ superadmin: isSuperadmin, grants: [] }) },
   setAcl: { scope: "own grants", gives: ({ permissions }) => ({ superadmin: false, grants: permissions }) },
   revokeApiKey: givesNothing,

@@ -88,6 +88,7 @@ const onQueue =
   (...kinds: Permission[]): Needs =>
   (cell) =>
     cell.reach !== "nothing" && kinds.some((kind) => cell.kinds.includes(kind));
+const onQueueAndItsDlq: Needs = (cell) => onQueue("admin")(cell) && cell.reach !== "the queue";
 const adminEverywhere: Needs = (cell) => cell.reach === "everything" && cell.kinds.includes("admin");
 const someAdminGrant: Needs = (cell) => cell.kinds.includes("admin");
 const anybody: Needs = () => true;
@@ -106,7 +107,22 @@ const expected: Readonly<Record<string, Needs | typeof nobodyIsAsked>> = {
   CreateQueue: onQueue("admin"),
   DeleteQueue: onQueue("admin"),
   GetStats: onQueue("consume", "admin"),
-  Redrive: (cell) => onQueue("admin")(cell) && cell.reach !== "the queue",
+  UpdateQueue: onQueue("admin"),
+  PauseQueue: onQueue("admin"),
+  ResumeQueue: onQueue("admin"),
+  PurgeQueue: onQueue("admin"),
+  SetKey: onQueue("admin"),
+  CancelMessage: onQueue("admin"),
+  ReleaseIdempotencyKey: onQueue("admin"),
+  DescribeQueue: onQueue("consume", "admin"),
+  ListKeys: onQueue("consume", "admin"),
+  ListMessages: onQueue("consume", "admin"),
+  GetMessage: onQueue("consume", "admin"),
+  Explain: onQueue("consume", "admin"),
+  ListIdempotencyKeys: onQueue("consume", "admin"),
+  Redrive: onQueueAndItsDlq,
+  RedriveMessages: onQueueAndItsDlq,
+  WatchConfig: adminEverywhere,
   ListQueues: anybody,
   SetConfig: adminEverywhere,
   GetConfig: adminEverywhere,

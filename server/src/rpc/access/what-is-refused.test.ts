@@ -161,7 +161,8 @@ describe("a refusal", () => {
       [() => admin.createQueue({ name: "mine", config: script }), "NOT_IMPLEMENTED"],
       [() => admin.createQueue({ name: "" }), "PERMISSION_DENIED"],
       [() => admin.setConfig({ key: "throttle.x", value: "nonsense" }), "PERMISSION_DENIED"],
-      [() => admin.redrive({ dlqQueue: "mine" }), "NOT_IMPLEMENTED"],
+      [() => admin.updateQueue({ queue: "theirs", maxAttempts: 0xffff_ffff }), "PERMISSION_DENIED"],
+      [() => admin.redrive({ dlqQueue: "mine" }), "QUEUE_NOT_FOUND"],
       // The source alone is not enough: its messages go to "theirs".
       [() => admin.redrive({ dlqQueue: "theirs.dlq" }), "PERMISSION_DENIED"],
     ] as const) {
@@ -176,7 +177,7 @@ describe("redrive", () => {
     for (const [patterns, reason] of [
       [["a.dlq"], "PERMISSION_DENIED"],
       [["a"], "PERMISSION_DENIED"],
-      [["a", "a.dlq"], "NOT_IMPLEMENTED"],
+      [["a", "a.dlq"], "QUEUE_NOT_FOUND"],
     ] as const) {
       principal.replaceGrants(patterns.map((pattern) => ({ kind: "admin", pattern })));
       assert.equal((await failureOf(admin.redrive({ dlqQueue: "a.dlq" }))).reason, reason, patterns.join());

@@ -13,6 +13,7 @@ import type { EnqueueOutcome, QueueStats, SettleOutcome } from "../../core/effec
 import { failure } from "../../core/errors.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { QueueSettings } from "../../core/queue-settings.ts";
+import { FakeOperations } from "./fake-operations.ts";
 
 interface FakeQueue {
   readonly visibilityMs: number;
@@ -25,6 +26,7 @@ export class FakeBroker implements Broker {
   #state: BrokerState = "serving";
   readonly stateListeners = new Set<(state: BrokerState) => void>();
   readonly queues = new Map<string, FakeQueue>();
+  readonly operations = new FakeOperations((queue) => this.queues.has(queue));
   readonly connections = new Set<ConnectionId>();
   /** Called with the number of open connections whenever it changes. */
   onConnections: (open: number) => void = () => {};
@@ -129,6 +131,9 @@ export class FakeBroker implements Broker {
       consumers: consumers.size,
       activeKeys: waiting.length > 0 ? 1 : 0,
       visibilityMs,
+      delayed: 0,
+      deciding: 0,
+      paused: false,
       keys: waiting.length > 0 ? [{ key: "default", pending: waiting.length, deficit: 1, weight: 1 }] : [],
       truncated: false,
     };

@@ -12,6 +12,7 @@ import {
   NackRequestSchema,
   SettleRequestSchema,
   SettleResponseSchema,
+  SettlementAction,
   StreamEnqueueRequestSchema,
   StreamEnqueueResponseSchema,
   StreamLeaseRequestSchema,
@@ -156,9 +157,9 @@ test("Nack: a retry delay of 0 differs from none; one beyond a year is refused, 
   for (const retryDelayMs of [31_536_000_001n, 2n ** 64n - 1n]) {
     const refused = nack({ retryDelayMs });
     assert.ok("reason" in refused && refused.reason === "INVALID_FIELD" && refused.field === "retry_delay_ms");
-    const settlements = [1, 2].map((action) => ({
+    const settlements = [SettlementAction.ACK, SettlementAction.NACK].map((action) => ({
       messageId: "i",
-      leaseToken: Buffer.alloc(8),
+      leaseToken: new Uint8Array(8),
       action,
       retryDelayMs,
     }));

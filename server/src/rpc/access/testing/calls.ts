@@ -59,7 +59,30 @@ export const filaServiceCalls: CallsOf<typeof FilaService> = {
 export const filaAdminCalls: CallsOf<typeof FilaAdmin> = {
   createQueue: (t, name, options) => done(admin(t).createQueue({ name }, options)),
   deleteQueue: (t, queue, options) => done(admin(t).deleteQueue({ queue }, options)),
+  updateQueue: (t, queue, options) => done(admin(t).updateQueue({ queue, maxAttempts: 3 }, options)),
+  describeQueue: (t, queue, options) => done(admin(t).describeQueue({ queue }, options)),
+  pauseQueue: (t, queue, options) => done(admin(t).pauseQueue({ queue }, options)),
+  resumeQueue: (t, queue, options) => done(admin(t).resumeQueue({ queue }, options)),
+  purgeQueue: (t, queue, options) => done(admin(t).purgeQueue({ queue }, options)),
+  setKey: (t, queue, options) => done(admin(t).setKey({ queue, fairnessKey: "k", weight: 2 }, options)),
+  listKeys: (t, queue, options) => done(admin(t).listKeys({ queue }, options)),
+  listMessages: (t, queue, options) => done(admin(t).listMessages({ queue }, options)),
+  getMessage: (t, queue, options) => done(admin(t).getMessage({ queue, messageId }, options)),
+  cancelMessage: (t, queue, options) => done(admin(t).cancelMessage({ queue, messageId }, options)),
+  explain: (t, queue, options) =>
+    done(admin(t).explain({ queue, about: { case: "messageId", value: messageId } }, options)),
+  listIdempotencyKeys: (t, queue, options) => done(admin(t).listIdempotencyKeys({ queue }, options)),
+  releaseIdempotencyKey: (t, queue, options) =>
+    done(admin(t).releaseIdempotencyKey({ queue, idempotencyKey: "k" }, options)),
   getStats: (t, queue, options) => done(admin(t).getStats({ queue }, options)),
+  async redriveMessages(t, queue, options) {
+    for await (const { done } of admin(t).redriveMessages({ dlqQueue: `${queue}.dlq` }, options)) if (done) return "ok";
+    return "ended";
+  },
+  async watchConfig(t, queue, options) {
+    for await (const _ of admin(t).watchConfig({ prefix: queue }, options)) return "ok";
+    return "ended";
+  },
   redrive: (t, queue, options) => done(admin(t).redrive({ dlqQueue: `${queue}.dlq` }, options)),
   listQueues: (t, _queue, options) => done(admin(t).listQueues({}, options)),
   setConfig: (t, queue, options) => done(admin(t).setConfig({ key: queue, value: "1" }, options)),

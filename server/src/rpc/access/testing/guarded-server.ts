@@ -1,6 +1,7 @@
 // A real port that knows its callers by the key they send, in front of a fake broker that writes down what it is asked.
 import type { TestContext } from "node:test";
 import type { Broker } from "../../../broker/contract.ts";
+import type { Operations } from "../../../broker/operations-contract.ts";
 import { FakeBroker } from "../../testing/fake-broker.ts";
 import { startFixture } from "../../testing/rpc-fixture.ts";
 import type { Authenticator, Principal } from "../principal.ts";
@@ -27,10 +28,11 @@ export async function startGuarded(t: TestContext, authenticate: Authenticator):
 }
 
 /** Connections come and go whoever calls: they are not written down. */
-function writtenDown(broker: Broker, asked: string[]): Broker {
+function writtenDown<Asked extends Broker | Operations>(broker: Asked, asked: string[]): Asked {
   return new Proxy(broker, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name, target);
+      if (name === "operations") return writtenDown(member as Operations, asked);
       if (typeof member !== "function" || name === "nextConnection" || name === "disconnected") {
         return typeof member === "function" ? (member.bind(target) as unknown) : member;
       }

@@ -123,6 +123,9 @@ export class FakeBroker implements Broker {
   queueStats(): never {
     throw new Error("not part of this test");
   }
+  get operations(): never {
+    throw new Error("not part of this test");
+  }
   nextConnection(): number {
     return 1;
   }

@@ -1,7 +1,7 @@
 // The rule for the visibility timeout of a queue.
-import { failure } from "../core/errors.ts";
-import type { Failure } from "../core/errors.ts";
-import { maxVisibilityMs, minVisibilityMs } from "./wire/limits.ts";
+import { failure } from "../../core/errors.ts";
+import type { Failure } from "../../core/errors.ts";
+import { maxVisibilityMs, minVisibilityMs } from "../wire/limits.ts";
 
 export const DEFAULT_VISIBILITY_MS = 30_000;
 
