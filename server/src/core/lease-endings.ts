@@ -82,6 +82,15 @@ export class ReadyClock {
     this.#retriedIn = turn;
     return this.read(turn.now.wall);
   }
+
+  /** For a message that waited and was due so long ago: its place is then. While the wall clock is behind, nobody's place
+   * tells when it came, and it goes behind all that are there. */
+  readDue(turn: Turn, late: number): number {
+    const behind = turn.now.wall < this.#last;
+    const now = this.readRetry(turn);
+    // Whole milliseconds, as all places: the monotonic clock knows finer ones.
+    return behind ? now : now - Math.floor(late);
+  }
 }
 
 export interface Endings {

@@ -20,8 +20,7 @@ function wake(core: Endings, turn: Turn, heap: SlotHeap, now: number): boolean {
     if (turn.sliceBudget <= 0) return true;
     turn.sliceBudget -= 1;
     heap.remove(slot);
-    // A clock that was set back must not keep it behind all that comes after it.
-    table.setReadyAt(slot, Math.min(due, readyClock.read(turn.now.wall)));
+    table.setReadyAt(slot, readyClock.readDue(turn, now - due));
     state.makeReady(slot);
   }
   return false;
@@ -40,6 +39,8 @@ export function expireMessages(core: Endings, turn: Turn): boolean {
     const what = table.state(slot);
     // A worker that has it may still ack it; else it goes when its lease ends, or when the hook has answered.
     if (what === MessageState.leased || what === MessageState.deciding) continue;
+    // It goes with its queue.
+    if (state.laneOf(slot).key.queue.dead) continue;
     state.leaveLists(slot);
     expire(core, turn, slot);
   }

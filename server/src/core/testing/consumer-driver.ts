@@ -2,7 +2,7 @@
 import type { SettleAction } from "../commands.ts";
 import type { Delivery, Effect, LostLease } from "../effects.ts";
 import type { Failure, Reason } from "../errors.ts";
-import type { CoreDriver } from "./core-driver.ts";
+import type { CoreDriver, Settling } from "./core-driver.ts";
 
 export class ConsumerDriver {
   readonly id: number;
@@ -80,6 +80,12 @@ export class ConsumerDriver {
   settle(delivery: Delivery, action: SettleAction, extendMs = 0): "OK" | number | Reason {
     const { queue, principal, connection } = this;
     return this.#driver.tell(delivery.id, action, { token: delivery.token, queue, principal, connection, extendMs });
+  }
+
+  /** A failure, with what the worker says of it and asks for. */
+  nack(delivery: Delivery, says: Pick<Settling, "error" | "delayMs" | "deadLetter"> = {}): "OK" | number | Reason {
+    const { queue, principal, connection } = this;
+    return this.#driver.tell(delivery.id, "nack", { token: delivery.token, queue, principal, connection, ...says });
   }
 
   /** Without a token, as the clients of the fixed wire do. */

@@ -22,6 +22,9 @@ export interface EnqueueOptions {
   readonly bytes?: number;
   readonly throttleKeys?: readonly string[];
   readonly queue?: string;
+  readonly delayMs?: number;
+  readonly deliverAt?: number;
+  readonly ttlMs?: number;
 }
 
 export interface Settling {
@@ -30,11 +33,17 @@ export interface Settling {
   readonly principal?: string;
   readonly connection?: number;
   readonly extendMs?: number;
+  /** nack: what the worker says and asks for. */
+  readonly error?: string;
+  readonly delayMs?: number;
+  readonly deadLetter?: boolean;
 }
 
 export function item(fairnessKey: string, options: EnqueueOptions = {}): EnqueueItem {
   const { weight = 0, cost = 1, throttleKeys = [], queue = "q", bytes = 10 } = options;
-  return { queue, fairnessKey, weight, cost, throttleKeys, body: noBytes.subarray(0, bytes) };
+  const { delayMs = 0, deliverAt = 0, ttlMs = 0 } = options;
+  const body = noBytes.subarray(0, bytes);
+  return { queue, fairnessKey, weight, cost, throttleKeys, delayMs, deliverAt, ttlMs, body };
 }
 
 /** 32-bit words that differ from each other: tokens are unique and the same in every run. */
@@ -178,8 +187,8 @@ export class CoreDriver {
   }
 
   settle(id: string, action: SettleAction, settling: Settling = {}): SettleOutcome {
-    const { token, extendMs = 0 } = settling;
-    return this.settleAll([{ id, token, action, error: "", extendMs }], settling)[0];
+    const { token, extendMs = 0, error = "", delayMs, deadLetter = false } = settling;
+    return this.settleAll([{ id, token, action, error, delayMs, deadLetter, extendMs }], settling)[0];
   }
 
   /** "OK", the end of the extended lease, or the reason of the refusal. */
