@@ -153,7 +153,7 @@ describe("everything else over a restart", () => {
         restorer.message(lane, { queueNumber: 1, sequence, enqueuedAt, readyAt, attempts: 0, cost, ...place });
       } else if (mutation.type === "leased") restorer.leased(restorer.find(1, mutation.sequence)!, mutation);
     }
-    restorer.removed(restorer.find(1, 1)!);
+    restorer.removed(restorer.find(1, 1)!, true);
     restorer.finish(driver);
     verify(core);
     driver.restartOn(core);

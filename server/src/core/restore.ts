@@ -174,10 +174,11 @@ export class Restorer {
     if (to.quarantined) this.quarantined(slot);
   }
 
-  removed(slot: number): void {
+  /** @param acked its lease, if it had one, was settled by an ack */
+  removed(slot: number, acked: boolean): void {
     const lease = this.#leases.get(slot);
     // So that an ack whose answer was lost in the crash is answered OK again.
-    if (lease !== undefined) {
+    if (acked && lease !== undefined) {
       const { recent, table } = this.#core.state;
       recent.add(lease.token, "ack", table.queueNumber(slot), table.sequence(slot));
     }

@@ -25,6 +25,8 @@ const Tag = {
   decidedReady: 15,
   decidedDelayed: 16,
   moved: 17,
+  /** Like removed, but nobody acked it: its time to live was over, or an operator took it away. */
+  ended: 18,
 } as const;
 
 /** Stored by number: append only. */
@@ -44,7 +46,8 @@ export interface JournalReader {
   deciding(queueNumber: number, sequence: number, end: AttemptEnd, at: number): void;
   decided(queueNumber: number, sequence: number, due: Due): void;
   moved(queueNumber: number, sequence: number, to: MovedEvent): void;
-  removed(queueNumber: number, sequence: number): void;
+  /** @param acked its lease, if it had one, was settled by an ack */
+  removed(queueNumber: number, sequence: number, acked: boolean): void;
   quarantined(queueNumber: number, sequence: number): void;
   weighed(queueNumber: number, fairnessKey: string, weight: number): void;
   forgotten(queueNumber: number, fairnessKey: string): void;
@@ -251,8 +254,8 @@ export class EventWriter {
     this.#out.byte(to.quarantined ? 1 : 0);
   }
 
-  removed(queueNumber: number, sequence: number): void {
-    this.#tag(Tag.removed, queueNumber, sequence);
+  removed(queueNumber: number, sequence: number, acked: boolean): void {
+    this.#tag(acked ? Tag.removed : Tag.ended, queueNumber, sequence);
   }
 
   quarantined(queueNumber: number, sequence: number): void {
@@ -349,7 +352,8 @@ function readEvent(
       });
       return;
     case Tag.removed:
-      reader.removed(first, second);
+    case Tag.ended:
+      reader.removed(first, second, tag === Tag.removed);
       return;
     case Tag.quarantined:
       reader.quarantined(first, second);

@@ -149,7 +149,7 @@ export class Journal {
         this.#moved(mutation, ops);
         return;
       case "removed":
-        this.#events.removed(mutation.queueNumber, mutation.sequence);
+        this.#events.removed(mutation.queueNumber, mutation.sequence, mutation.by === "ack");
         ledger.pageChanged(mutation.page, this.#commit, true);
         ledger.messageLeft(mutation.record, mutation.length);
         if (mutation.hasFailure) ops.push({ del: failureKey(mutation.queueNumber, mutation.sequence) });

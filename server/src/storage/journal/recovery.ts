@@ -160,7 +160,7 @@ export class Recovery implements JournalReader, PageReader {
       if (this.#restorer.mayHaveFailure(slot)) {
         this.#ledger.deadKeys.push(failureKey(table.queueNumber(slot), table.sequence(slot)));
       }
-      this.#restorer.removed(slot);
+      this.#restorer.removed(slot, false);
     }
   }
 
@@ -339,12 +339,12 @@ export class Recovery implements JournalReader, PageReader {
     if (slot !== undefined) this.#restorer.moved(slot, to);
   }
 
-  removed(queueNumber: number, sequence: number): void {
+  removed(queueNumber: number, sequence: number, acked: boolean): void {
     const slot = this.#changed(queueNumber, sequence, true);
     if (slot === undefined) return;
     const { table } = this.#core.state;
     this.#ledger.messageLeft(table.record(slot), table.length(slot));
-    this.#restorer.removed(slot);
+    this.#restorer.removed(slot, acked);
   }
 
   quarantined(queueNumber: number, sequence: number): void {
