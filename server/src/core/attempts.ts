@@ -115,7 +115,7 @@ export function decided(
 ): void {
   const slot = core.state.index.get(queueNumber, sequence);
   const undecided = slot === undefined ? undefined : core.state.undecided.get(slot);
-  if (slot === undefined || undecided?.attempt !== attempt) return;
+  if (slot === undefined || undecided?.attempt !== attempt || core.state.laneOf(slot).key.queue.dead) return;
   core.state.undecided.delete(slot);
   apply(core, turn, slot, decision, undecided.end, false);
 }
@@ -129,7 +129,9 @@ export function decideOverdue(core: Endings, turn: Turn): boolean {
     turn.sliceBudget -= 1;
     undecided.delete(slot);
     const { queue } = core.state.laneOf(slot).key;
-    apply(core, turn, slot, decide(queue.settings, end, attempt, table.sequence(slot), false), end, false);
+    // Ready or not, it goes with its queue.
+    if (queue.dead) core.state.makeReady(slot);
+    else apply(core, turn, slot, decide(queue.settings, end, attempt, table.sequence(slot), false), end, false);
   }
   return false;
 }

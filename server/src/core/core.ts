@@ -246,7 +246,7 @@ export class Core {
     const turn = this.#openTurn();
     const expired = expire && expireLeases(this, turn);
     const orphaned = expire && this.orphans.giveUp(this, turn);
-    const undecided = decideOverdue(this, turn);
+    const undecided = expire && decideOverdue(this, turn);
     const outlived = expireMessages(this, turn);
     const waking = wakeDue(this, turn);
     const forgetting = forgetKeys(this.state, turn);
@@ -265,6 +265,8 @@ export class Core {
 
   /** The monotonic time at which a turn is needed even without a command; Infinity: never. */
   get nextDeadline(): number {
+    // Questions that a restart left open are put again with the first turn.
+    if (this.askAgain.length > 0) return this.#now.mono;
     const { deadlines, delayed, scheduled, expiries, table, undecided } = this.state;
     const base = this.#steadyBase ?? 0;
     let next = Math.min(deadlines.first?.deadline ?? Infinity, this.orphans.deadline, undecided.deadline);
@@ -458,7 +460,7 @@ export class Core {
   #deleteQueue(turn: Turn, queue: Queue): void {
     const deadLetters = this.state.queuesByNumber.get(queue.deadLetters);
     if (deadLetters?.madeFor === queue.number && !deadLetters.dead) this.#deleteQueue(turn, deadLetters);
-    if (queue.isDeadLetterQueue) this.state.deadLetterQueues -= 1;
+    if (queue.madeFor !== 0) this.state.madeAlong -= 1;
     queue.dead = true;
     this.state.queuesByName.delete(queue.name);
     this.state.dying.add(queue);
@@ -516,9 +518,9 @@ function tooFar(deliverAt: number): Failure {
   );
 }
 
-/** Dead-letter queues come with their queues and do not count. */
+/** Dead-letter queues that came with their queues do not count. */
 function countedQueues(state: State): number {
-  return state.queuesByName.size - state.deadLetterQueues;
+  return state.queuesByName.size - state.madeAlong;
 }
 
 function deadLettersLeft(queue: Queue, { name, depth }: Queue): Failure {

@@ -53,7 +53,9 @@ export function deadLetter(core: Endings, turn: Turn, slot: number, reason: Dead
 
 /** The queue's own, made when it has none: it may have been deleted by itself. */
 function deadLetterQueueOf(state: State, turn: Turn, queue: Queue): Queue {
-  return state.queuesByNumber.get(queue.deadLetters) ?? addDeadLetterQueue(state, turn, queue);
+  const known = state.queuesByNumber.get(queue.deadLetters);
+  // While a deleted one is emptied, its number is known still.
+  return known === undefined || known.dead ? addDeadLetterQueue(state, turn, queue) : known;
 }
 
 /** Gives a queue its dead-letter queue: one that exists under that name, or a new one. */

@@ -177,9 +177,13 @@ function siftDown(table: MessageTable, heap: number[], from: number): void {
   heap[at] = slot;
 }
 
-/** Whether message a stands before message b in one lane, or between the lanes of one key. */
+/** Whether message a stands before message b in one lane, or between the lanes of one key. Messages that were enqueued to
+ * different queues can have the same sequence. */
 export function precedes(table: MessageTable, a: number, b: number): boolean {
   const readyA = table.readyAt(a);
   const readyB = table.readyAt(b);
-  return readyA < readyB || (readyA === readyB && table.sequence(a) < table.sequence(b));
+  if (readyA !== readyB) return readyA < readyB;
+  const sequenceA = table.sequence(a);
+  const sequenceB = table.sequence(b);
+  return sequenceA < sequenceB || (sequenceA === sequenceB && table.queueNumber(a) < table.queueNumber(b));
 }

@@ -24,6 +24,8 @@ export class Queue {
   /** Holds what other queues could not deliver. */
   readonly isDeadLetterQueue: boolean;
   nextSequence = 1;
+  /** Messages of other queues have moved here: their sequences say nothing about the order of its own. */
+  mixed = false;
   readonly keys = new Map<string, FairnessKey>();
   /** What an operator has set on single keys, whether or not they have messages. */
   readonly overrides = new Map<string, KeyOverride>();

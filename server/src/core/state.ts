@@ -34,8 +34,8 @@ export class State {
   readonly queuesByName = new Map<string, Queue>();
   readonly queuesByNumber = new Map<number, Queue>();
   nextQueueNumber = 1;
-  /** How many of the queues are. */
-  deadLetterQueues = 0;
+  /** How many of the queues are dead-letter queues that were made with theirs. */
+  madeAlong = 0;
   readonly consumers = new Map<ConsumerId, Consumer>();
   readonly deadlines = new DeadlineHeap();
   /** Leases by the slot of their message. */
@@ -101,7 +101,7 @@ export class State {
     const queue = new Queue(number, name, settings, deadLetters, madeFor);
     this.queuesByName.set(name, queue);
     this.queuesByNumber.set(number, queue);
-    if (queue.isDeadLetterQueue) this.deadLetterQueues += 1;
+    if (madeFor !== 0) this.madeAlong += 1;
     this.nextQueueNumber = Math.max(this.nextQueueNumber, number + 1);
     return queue;
   }
@@ -163,6 +163,7 @@ export class State {
   addMessage(lane: Lane, facts: NewMessage): number {
     const slot = this.table.allocate();
     this.table.fill(slot, lane.id, facts);
+    if (facts.queueNumber !== lane.key.queue.number) lane.key.queue.mixed = true;
     this.index.add(facts.queueNumber, facts.sequence, slot);
     this.#enterLane(lane);
     return slot;
@@ -176,6 +177,7 @@ export class State {
 
   /** To a lane of another queue or key; the message stands in no list and has no lease. */
   moveMessage(slot: number, to: Lane): Left {
+    if (this.table.queueNumber(slot) !== to.key.queue.number) to.key.queue.mixed = true;
     // Entered before it leaves, so that a lane it stays in does not go.
     this.#enterLane(to);
     const left = this.#leaveLane(this.laneOf(slot));
@@ -267,6 +269,11 @@ export class State {
   /** The same for a new message, whose place is behind all others: the clock of places never goes backwards. */
   makeNewReady(slot: number, lane: Lane): void {
     const { key } = lane;
+    // One that moved here in the same millisecond may have a higher sequence.
+    if (key.queue.mixed) {
+      this.makeReady(slot);
+      return;
+    }
     if (lane.insertLast(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
     if (key.held() !== undefined) return;

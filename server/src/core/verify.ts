@@ -29,7 +29,7 @@ interface Census {
 /** Throws an InvariantError that names the first thing that is wrong. Call it between turns. */
 export function verify(core: Core): void {
   const { state } = core;
-  const census = takeCensus(state);
+  const census = takeCensus(state, new Set(core.askAgain.map(([slot]) => slot)));
   verifyLanes(state, census);
   verifySlotHeap(state.delayed, (slot) => state.table.readyAt(slot), census.delayed);
   verifySlotHeap(state.scheduled, (slot) => state.table.readyAt(slot), census.scheduled);
@@ -49,7 +49,8 @@ export function verify(core: Core): void {
   verifyConsumers(state);
 }
 
-function takeCensus(state: State): Census {
+/** @param toAsk deciding since before a restart, and to be asked about with the first turn */
+function takeCensus(state: State, toAsk: ReadonlySet<number>): Census {
   const { table } = state;
   const census: Census = { perLane: new Map(), inFlight: new Map(), delayed: 0, scheduled: 0, expiring: 0 };
   let seen = 0;
@@ -69,11 +70,11 @@ function takeCensus(state: State): Census {
     if (table.expiryPlace(slot) !== none) census.expiring += 1;
     const firedWhileAway = what === MessageState.leased || what === MessageState.deciding;
     invariant(
-      table.expiresAt(slot) === 0 || table.expiryPlace(slot) !== none || firedWhileAway,
+      table.expiresAt(slot) === 0 || table.expiryPlace(slot) !== none || firedWhileAway || queue.dead,
       "a time to live is watched",
     );
     invariant(
-      (state.undecided.get(slot) !== undefined) === (what === MessageState.deciding),
+      (state.undecided.get(slot) !== undefined || toAsk.has(slot)) === (what === MessageState.deciding),
       "a message that is deciding is asked about",
     );
     if (what === MessageState.ready) counts.ready += 1;

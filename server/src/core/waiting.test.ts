@@ -289,7 +289,7 @@ describe("a time to live", () => {
     assert.equal(driver.stats().depth, 0);
   });
 
-  test("an ack that comes after it is refused over a restart as without one", () => {
+  test("an ack that comes after it is refused", () => {
     const driver = new CoreDriver();
     driver.enqueue("k", { ttlMs: 1_000 });
     const consumer = driver.open();
