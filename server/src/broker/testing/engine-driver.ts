@@ -16,12 +16,14 @@ export class EngineDriver {
   readonly #entropy = { words: new Uint32Array(4_096), left: 0 };
   readonly #cache = new PayloadCache(0);
   #nextWord = 1;
-  #time = 0;
+  /** Milliseconds, on both clocks. */
+  #time: number;
   #loaded: LoadedRecords | undefined;
 
   /** Recovers from the store. */
-  constructor(checkpoint: CheckpointOptions, store = new SortedMap()) {
+  constructor(checkpoint: CheckpointOptions, store = new SortedMap(), time = 0) {
     this.store = store;
+    this.#time = time;
     const start = new EngineStart({
       salt: 3,
       entropy: this.#entropy,
@@ -47,6 +49,14 @@ export class EngineDriver {
     this.#cache.trim();
     this.#loaded = this.engine.checkpoint.active ? this.#load(this.engine.checkpoint.plan()) : undefined;
     return output;
+  }
+
+  get time(): number {
+    return this.#time;
+  }
+
+  pass(milliseconds: number): void {
+    this.#time += milliseconds;
   }
 
   #now(): { mono: number; wall: number } {
