@@ -9,6 +9,7 @@ import type {
   SettleAction,
   SettleItem,
 } from "../../server/src/core/commands.ts";
+import { type ExpiredTo, type QueueSettings, defaultQueueSettings } from "../../server/src/core/queue-settings.ts";
 import { type MessageId, parseMessageId } from "../../server/src/core/message-id.ts";
 import type { Held, Stream } from "./clients.ts";
 import { expect } from "./failure.ts";
@@ -16,6 +17,9 @@ import { maxCost } from "./fair-shares.ts";
 import type { World } from "./world.ts";
 
 const queueNames = ["q0", "q1", "q2"] as const;
+const deadLetterNames = ["q0.dlq", "q1.dlq", "q2.dlq"] as const;
+const minute = 60_000;
+const day = 24 * 60 * minute;
 const keyNames = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"] as const;
 const sessions = ["", "s0", "s1", "s2"] as const;
 const throttles: readonly (readonly string[])[] = [[], [], [], ["t0"], ["t0", "t1"]];
@@ -27,8 +31,10 @@ const settlements: readonly (readonly [SettleAction, number])[] = [
   ["release", 12],
   ["extend", 14],
 ];
-const mostStreams = 7;
+const mostStreams = 9;
+/** Messages that can be delivered, and all of them. */
 const deepest = 90;
+const deepestWaiting = 220;
 const largeBody = Buffer.alloc(300_000, 0x5a);
 
 export class Actions {
@@ -50,6 +56,7 @@ export class Actions {
 
   /** One thing happens. */
   act(): void {
+    this.#world.hooks.answer();
     const choice = this.#world.random.below(1_000);
     if (choice < 230) this.#enqueue();
     else if (choice < 620) this.#settle();
@@ -57,7 +64,7 @@ export class Actions {
     else if (choice < 800) this.#written();
     else if (choice < 840) this.#open();
     else if (choice < 865) this.#close();
-    else if (choice < 980) this.#passTime();
+    else if (choice < 980) this.#world.passTime();
     else this.#rarely();
   }
 
@@ -65,17 +72,17 @@ export class Actions {
     const { random, model } = this.#world;
     const request = this.#number();
     const choice = random.below(20);
-    const name = random.pick(queueNames);
+    const name = random.oneIn(3) ? random.pick(deadLetterNames) : random.pick(queueNames);
     if (choice < 5) this.#send({ type: "queue-stats", request, name, topKeys: random.below(4) });
     else if (choice < 7) this.#send({ type: "list-queues", request, after: "", limit: 100 });
     else if (choice < 9) this.#stopStream();
     else if (choice < 10) this.#disconnect();
     else if (choice < 11) {
-      this.#world.clients.queueDeleted(name);
       this.#send({ type: "delete-queue", request, name });
       if (random.oneIn(2)) this.#createQueue(name);
     } else if (choice < 15) this.#createQueue(name);
-    else if (choice < 16) {
+    else if (choice < 17) this.#send({ type: "update-queue", request, name, settings: this.#someSettings() });
+    else if (choice < 18) {
       const queue = model.queuesByName.get(name);
       if (queue === undefined) return;
       this.#world.coverage.quarantined += 1;
@@ -84,25 +91,57 @@ export class Actions {
   }
 
   #createQueue(name: string): void {
-    const visibilityMs = this.#world.random.between(1, 8) * 1_000;
-    this.#send({ type: "create-queue", request: this.#number(), name, visibilityMs });
+    const settings = { ...defaultQueueSettings, ...this.#settings() };
+    this.#send({ type: "create-queue", request: this.#number(), name, settings });
+  }
+
+  #settings() {
+    const { random } = this.#world;
+    return {
+      visibilityMs: random.between(1, 8) * 1_000,
+      maxAttempts: random.below(5),
+      initialBackoffMs: random.pick([0, 0, 20, 150]),
+      maxBackoffMs: random.pick([100, 1_000]),
+      expiredTo: random.pick<ExpiredTo>(["drop", "dead-letter"]),
+      // Of dead-letter queues; as short as this only to have it happen.
+      retentionMs: random.pick([0, 2_000, 10_000, 14 * day]),
+      asksOnFailure: random.oneIn(3),
+    };
+  }
+
+  /** What an operator changes later. */
+  #someSettings(): Partial<QueueSettings> {
+    const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, asksOnFailure } = this.#settings();
+    const { random } = this.#world;
+    return random.pick([{ maxAttempts }, { initialBackoffMs, expiredTo }, { retentionMs }, { asksOnFailure }]);
   }
 
   #enqueue(): void {
     const { random, model } = this.#world;
-    if (model.depth > deepest) return;
+    if (model.depth - model.waiting.size > deepest || model.depth > deepestWaiting) return;
     const items = Array.from({ length: random.oneIn(30) ? 30 : random.between(1, 5) }, () => this.#item());
     this.#send({ type: "enqueue", request: this.#number(), items });
   }
 
   #item(): EnqueueItem {
     const { random } = this.#world;
-    const queue = random.pick(queueNames);
+    const queue = random.oneIn(40) ? random.pick(deadLetterNames) : random.pick(queueNames);
     // The first keys have most of the traffic.
     const fairnessKey = keyNames[Math.min(random.below(8), random.below(8))] as string;
     const weight = random.oneIn(25) ? random.between(1, 8) : 0;
     const cost = random.oneIn(4) ? random.between(1, maxCost) : 1;
-    return { queue, fairnessKey, weight, cost, throttleKeys: random.pick(throttles), body: this.#body() };
+    const throttleKeys = random.pick(throttles);
+    const when = random.below(20);
+    const delayMs = when < 2 ? random.between(1, 3_000) : 0;
+    const deliverAt = when === 2 ? this.#world.wall + this.#aheadOfNow() : 0;
+    const ttlMs = random.oneIn(12) ? random.between(20, 6_000) : 0;
+    return { queue, fairnessKey, weight, cost, throttleKeys, delayMs, deliverAt, ttlMs, body: this.#body() };
+  }
+
+  /** Mostly soon, at times in the past, and now and then on another day. */
+  #aheadOfNow(): number {
+    const { random } = this.#world;
+    return random.oneIn(10) ? random.between(minute, day) : random.between(-1_000, 4_000);
   }
 
   /** No two alike. */
@@ -153,8 +192,11 @@ export class Actions {
     if (action === "ack") clients.ackSent(id);
     const extendMs = action === "extend" && random.oneIn(2) ? random.between(1, 9_000) : 0;
     const bare = kind === "consume" ? random.oneIn(2) : random.oneIn(100);
-    if (bare) return { id, token: undefined, action, error: "", extendMs };
-    return { id, token: random.oneIn(50) ? this.#wrongToken(token) : token, action, error: "", extendMs };
+    const sent = bare ? undefined : random.oneIn(50) ? this.#wrongToken(token) : token;
+    const error = action === "nack" ? `error ${random.below(100)}` : "";
+    const delayMs = action === "nack" && random.oneIn(3) ? random.below(1_500) : undefined;
+    const deadLetter = action === "nack" && random.oneIn(12);
+    return { id, token: sent, action, error, delayMs, deadLetter, extendMs };
   }
 
   /** Half of it wrong, or another message's. */
@@ -203,7 +245,7 @@ export class Actions {
     this.#openStream({
       type: "open",
       consumer: this.#number(),
-      queue: random.pick(queueNames),
+      queue: random.oneIn(3) ? random.pick(deadLetterNames) : random.pick(queueNames),
       kind,
       connection,
       principal,
@@ -250,19 +292,15 @@ export class Actions {
     if (!early) this.#send({ type: "disconnect", connection });
   }
 
-  #passTime(): void {
-    const { random } = this.#world;
-    const passed = random.oneIn(25) ? random.between(500, 6_000) : random.below(40);
-    this.#world.mono += passed;
-    this.#world.wall += passed;
-    if (random.oneIn(40)) this.#world.wall += random.between(-3_600_000, 3_600_000);
+  anythingLeft(): boolean {
+    return this.left() > 0;
   }
 
-  anythingLeft(): boolean {
-    for (const queue of this.#world.model.queuesByNumber.values()) {
-      for (const message of queue.messages.values()) if (!message.quarantined) return true;
-    }
-    return false;
+  /** Messages that are not set aside. */
+  left(): number {
+    let left = 0;
+    for (const { quarantined } of this.#world.model.messages.values()) if (!quarantined) left += 1;
+    return left;
   }
 
   /** One round of workers that do their work. */
@@ -302,7 +340,7 @@ export class Actions {
     const { clients, model } = this.#world;
     for (const id of clients.relyOn()) {
       const { queueNumber, sequence } = parseMessageId(id) as MessageId;
-      const message = model.queuesByNumber.get(queueNumber)?.messages.get(sequence);
+      const message = model.find(queueNumber, sequence);
       expect(message?.quarantined === true, () => `message ${id} was answered OK and never came again`);
     }
   }

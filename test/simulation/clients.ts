@@ -38,15 +38,15 @@ export class Clients {
   readonly streams = new Map<number, Stream>();
   readonly held: Held[] = [];
   /** Enqueues answered OK whose message nobody may have acked. */
-  readonly #relyOn = new Map<string, string>();
+  readonly #relyOn = new Set<string>();
   readonly #ackedOk = new Set<string>();
   readonly #delivered = new Set<string>();
   /** Tokens answered OK, and in which life each was given. */
   readonly #settledOk = new Set<number>();
   readonly #lifeOf = new Map<number, number>();
 
-  enqueued(id: string, queue: string): void {
-    this.#relyOn.set(id, queue);
+  enqueued(id: string): void {
+    this.#relyOn.add(id);
   }
 
   /** It may be gone from now on, answered or not. */
@@ -104,14 +104,14 @@ export class Clients {
     return item.token !== undefined && (this.#lifeOf.get(tokenNumber(item.token)) ?? life) < life;
   }
 
-  /** Its messages go, answered or not. */
-  queueDeleted(name: string): void {
-    for (const [id, queue] of this.#relyOn) if (queue === name) this.#relyOn.delete(id);
+  /** It went as promised: its time to live was over, or its queue was deleted. */
+  ended(id: string): void {
+    this.#relyOn.delete(id);
   }
 
   /** Messages that must still be there, or come again. */
   relyOn(): Iterable<string> {
-    return this.#relyOn.keys();
+    return this.#relyOn;
   }
 
   /** Every connection is broken; what workers hold, they still hold. */

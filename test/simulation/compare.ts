@@ -3,6 +3,7 @@ import type { Core } from "../../server/src/core/core.ts";
 import { MessageState } from "../../server/src/core/message-table.ts";
 import { verify } from "../../server/src/core/verify.ts";
 import { expect } from "./failure.ts";
+import { contains } from "./model-clock.ts";
 import type { Model } from "./model.ts";
 import type { ModelMessage, ModelQueue } from "./model-state.ts";
 
@@ -20,42 +21,64 @@ export function compare(model: Model, core: Core, rebuilt: boolean): void {
 }
 
 function compareQueue(expected: ModelQueue, core: Core): void {
-  const queue = core.state.queuesByName.get(expected.name);
-  expect(queue?.number === expected.number, () => `queue ${expected.name} is not there`);
-  expect(queue.visibilityMs === expected.visibilityMs, () => `queue ${expected.name} has another visibility timeout`);
-  for (const message of expected.messages.values()) compareMessage(message, core);
+  const { name } = expected;
+  const queue = core.state.queuesByName.get(name);
+  expect(queue?.number === expected.number, () => `queue ${name} is not there`);
+  const { settings, deadLetters, madeFor } = queue;
+  expect(JSON.stringify(settings) === JSON.stringify(expected.settings), () => `queue ${name} has other settings`);
+  expect(deadLetters === expected.deadLetters && madeFor === expected.madeFor, () => `queue ${name} belongs to others`);
+  const maybe = new Map<string, number>();
+  for (const message of expected.messages) {
+    compareMessage(message, core);
+    if (message.woken !== "maybe") continue;
+    const slot = core.state.index.get(message.origin, message.sequence) ?? -1;
+    const woken = core.state.table.state(slot) === MessageState.ready ? 1 : 0;
+    maybe.set(message.key.name, (maybe.get(message.key.name) ?? 0) + woken);
+  }
   expect(
     queue.nextSequence === expected.nextSequence,
-    () => `queue ${expected.name}: next ${queue.nextSequence}, not ${expected.nextSequence}`,
+    () => `queue ${name}: next ${queue.nextSequence}, not ${expected.nextSequence}`,
   );
-  expect(queue.keys.size === expected.keys.size, () => `queue ${expected.name} has other keys`);
+  expect(queue.keys.size === expected.keys.size, () => `queue ${name} has other keys`);
   for (const key of expected.keys.values()) {
     const found = queue.keys.get(key.name);
-    const same = found?.weight === key.weight && found.weighed === key.weighed && found.ready === key.ready.length;
-    expect(same, () => `key ${key.name} of queue ${expected.name}: weight ${found?.weight}, not ${key.weight}`);
+    const ready = key.ready.length + (maybe.get(key.name) ?? 0);
+    const same = found?.weight === key.weight && found.weighed === key.weighed && found.ready === ready;
+    expect(same, () => `key ${key.name} of queue ${name}: weight ${found?.weight}, not ${key.weight}`);
   }
 }
 
 function compareMessage(message: ModelMessage, core: Core): void {
   const { state } = core;
   const { table } = state;
-  const slot = state.index.get(message.queue.number, message.sequence);
+  const slot = state.index.get(message.origin, message.sequence);
   expect(slot !== undefined, () => `${message.name} is lost`);
-  const { item, lease } = message;
+  const { item, lease, deciding } = message;
+  const what = table.state(slot);
   const facts = {
-    readyAt: [table.readyAt(slot), message.readyAt],
     enqueuedAt: [table.enqueuedAt(slot), message.enqueuedAt],
     attempts: [table.attempts(slot), message.attempts],
     cost: [table.cost(slot), item.cost],
     length: [table.length(slot), item.body.byteLength],
-    state: [table.state(slot), stateOf(message)],
+    expiresAt: [table.expiresAt(slot), message.expiry?.at ?? 0],
+    firstFailedAt: [table.firstFailedAt(slot), message.firstFailedAt],
   };
   for (const [name, [got, wanted]] of Object.entries(facts)) {
     expect(got === wanted, () => `${message.name}: ${name} is ${got}, not ${wanted}`);
   }
+  expect(statesOf(message).includes(what), () => `${message.name} is in state ${what}, not ${statesOf(message).join()}`);
+  compareTime(message, what, table.readyAt(slot));
   const lane = state.laneOf(slot);
-  const sameLane = lane.key.name === item.fairnessKey && lane.throttleKeys.join() === item.throttleKeys.join();
+  const sameLane =
+    lane.key.queue.name === message.queue.name &&
+    lane.key.name === item.fairnessKey &&
+    lane.throttleKeys.join() === item.throttleKeys.join();
   expect(sameLane, () => `${message.name} stands in another lane`);
+  const asked = state.undecided.get(slot);
+  if (deciding !== undefined && asked !== undefined) {
+    const same = asked.attempt === deciding.attempt && asked.deadline === deciding.deadline;
+    expect(same, () => `${message.name} is asked about as attempt ${asked.attempt}, until ${asked.deadline}`);
+  }
   if (lease === undefined) return;
   const held = state.leases.get(slot);
   const sameToken = held?.token.high === lease.token.high && held.token.low === lease.token.low;
@@ -67,7 +90,21 @@ function compareMessage(message: ModelMessage, core: Core): void {
   expect(sameHolder && held.consumer?.id === lease.consumer?.id, () => `${message.name} has another holder`);
 }
 
-function stateOf(message: ModelMessage): number {
-  if (message.quarantined) return MessageState.quarantined;
-  return message.lease === undefined ? MessageState.ready : MessageState.leased;
+function compareTime(message: ModelMessage, what: number, readyAt: number): void {
+  const { waits, place } = message;
+  const waiting = what === MessageState.delayed || what === MessageState.scheduled;
+  if (waiting) expect(readyAt === waits?.at, () => `${message.name} is due at ${readyAt}, not at ${waits?.at}`);
+  if (what !== MessageState.ready && what !== MessageState.leased) return;
+  expect(contains(place, readyAt), () => `${message.name} is at ${readyAt}, not at ${place.low} to ${place.high}`);
+}
+
+/** It may be in one of them. */
+function statesOf(message: ModelMessage): number[] {
+  const { quarantined, lease, deciding, waits, woken } = message;
+  if (quarantined) return [MessageState.quarantined];
+  if (lease !== undefined) return [MessageState.leased];
+  if (deciding !== undefined) return [MessageState.deciding];
+  if (waits === undefined || woken === "yes") return [MessageState.ready];
+  const waiting = waits.clock === "steady" ? MessageState.delayed : MessageState.scheduled;
+  return woken === "no" ? [waiting] : [waiting, MessageState.ready];
 }

@@ -20,6 +20,36 @@ export interface Coverage {
   acksOverRestart: number;
   stops: number;
   quarantined: number;
+  /** Messages that were enqueued or given back with a delay, and those with a time of day. */
+  delayedDeliveries: number;
+  scheduledDeliveries: number;
+  retriesDelayed: number;
+  ttlDrops: number;
+  ttlDeadLetters: number;
+  maxAttempts: number;
+  rejected: number;
+  hookDeadLetters: number;
+  corrupt: number;
+  /** Dead letters dropped because their time was over. */
+  retentionsOver: number;
+  dlqAcks: number;
+  dlqsAdopted: number;
+  /** A queue was deleted whose dead letters stay. */
+  dlqsOutlived: number;
+  /** A dead letter found its queue deleted. */
+  dlqsMadeAgain: number;
+  questions: number;
+  askedAgain: number;
+  decisionsApplied: number;
+  /** For an attempt that nobody asks about, or not any more. */
+  decisionsTooLate: number;
+  decisionsOverdue: number;
+  /** Dead letters that came back as such after a crash. */
+  movesRecovered: number;
+  /** Ready before a crash, waiting after it: the wall clock was set back. */
+  waitingAgain: number;
+  clockJumps: number;
+  clockJumpsOverAnHour: number;
   queuesDeleted: number;
   crashes: number;
   crashesBeforeCommit: number;
@@ -49,6 +79,29 @@ export function noCoverage(): Coverage {
     acksOverRestart: 0,
     stops: 0,
     quarantined: 0,
+    delayedDeliveries: 0,
+    scheduledDeliveries: 0,
+    retriesDelayed: 0,
+    ttlDrops: 0,
+    ttlDeadLetters: 0,
+    maxAttempts: 0,
+    rejected: 0,
+    hookDeadLetters: 0,
+    corrupt: 0,
+    retentionsOver: 0,
+    dlqAcks: 0,
+    dlqsAdopted: 0,
+    dlqsOutlived: 0,
+    dlqsMadeAgain: 0,
+    questions: 0,
+    askedAgain: 0,
+    decisionsApplied: 0,
+    decisionsTooLate: 0,
+    decisionsOverdue: 0,
+    movesRecovered: 0,
+    waitingAgain: 0,
+    clockJumps: 0,
+    clockJumpsOverAnHour: 0,
     queuesDeleted: 0,
     crashes: 0,
     crashesBeforeCommit: 0,

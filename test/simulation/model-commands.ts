@@ -1,11 +1,16 @@
 // What each command must do and answer, in the order in which the core runs them.
 import type { Command, OpenConsumer } from "../../server/src/core/commands.ts";
 import { parseMessageId } from "../../server/src/core/message-id.ts";
+import type { EnqueuedMutation } from "../../server/src/core/mutations.ts";
 import { expect } from "./failure.ts";
-import { checkEnded, noteLoss } from "./model-endings.ts";
+import { checkAttemptEnded, checkReleased, checkVerdict } from "./model-attempts.ts";
+import { noteLoss } from "./model-endings.ts";
+import { checkMoved } from "./model-moves.ts";
+import { after } from "./model-policy.ts";
+import { checkCreate, checkDelete, checkUpdate } from "./model-queues.ts";
 import type { Model } from "./model.ts";
 import { checkSettle } from "./model-settlement.ts";
-import { ModelConsumer } from "./model-state.ts";
+import { ModelConsumer, ModelDue, type ModelLease, type ModelMessage } from "./model-state.ts";
 import type { TurnReader } from "./turn-reader.ts";
 
 type CommandOf<T extends Command["type"]> = Extract<Command, { type: T }>;
@@ -48,8 +53,12 @@ export function checkCommand(model: Model, reader: TurnReader, command: Command)
       return;
     case "quarantine":
       return checkQuarantine(model, reader, command);
+    case "decided":
+      return checkDecided(model, reader, command);
     case "create-queue":
       return checkCreate(model, reader, command);
+    case "update-queue":
+      return checkUpdate(model, reader, command);
     case "delete-queue":
       return checkDelete(model, reader, command);
     case "queue-stats":
@@ -64,7 +73,7 @@ export function checkCommand(model: Model, reader: TurnReader, command: Command)
 function checkEnqueue(model: Model, reader: TurnReader, command: CommandOf<"enqueue">): void {
   const { outcomes } = reader.effect("enqueued");
   const { wall } = reader.turn.now;
-  model.readClock(wall);
+  model.clock.read(wall);
   for (const [at, item] of command.items.entries()) {
     const outcome = outcomes[at];
     const queue = model.queuesByName.get(item.queue);
@@ -75,11 +84,10 @@ function checkEnqueue(model: Model, reader: TurnReader, command: CommandOf<"enqu
     const key = model.keyOf(queue, item.fairnessKey);
     if (item.weight !== 0 && item.weight !== key.weight) {
       expect(reader.mutation("weighed").weight === item.weight, () => "the weight is not the one that was named");
-      key.weight = item.weight;
-      key.weighed = true;
-      queue.shares.weighed(key.index, key.weight);
+      model.weigh(queue, key, item.weight);
     }
-    const { sequence, enqueuedAt, readyAt, cost, body, lane } = reader.mutation("enqueued");
+    const mutation = reader.mutation("enqueued");
+    const { sequence, enqueuedAt, cost, body, lane } = mutation;
     const id = typeof outcome === "string" ? parseMessageId(outcome) : undefined;
     expect(
       id?.sequence === queue.nextSequence && id.queueNumber === queue.number && id.time === wall,
@@ -92,8 +100,29 @@ function checkEnqueue(model: Model, reader: TurnReader, command: CommandOf<"enqu
         lane.throttleKeys.join() === item.throttleKeys.join(),
       () => "stored in another lane",
     );
-    model.checkReadyAt(readyAt, wall);
-    model.addMessage(queue, item, key, enqueuedAt, readyAt);
+    const message = model.addMessage(outcome as string, queue, item, key, enqueuedAt);
+    checkTimesOf(model, reader, message, mutation);
+  }
+}
+
+/** When a new message is due, and how long it lives. */
+function checkTimesOf(model: Model, reader: TurnReader, message: ModelMessage, mutation: EnqueuedMutation): void {
+  const { now } = reader.turn;
+  const { wall } = now;
+  const { delayMs = 0, deliverAt = 0, ttlMs = 0 } = message.item;
+  const { readyAt, waiting, expiresAt } = mutation;
+  expect(expiresAt === (ttlMs === 0 ? 0 : wall + ttlMs), () => `${message.name} lives until ${expiresAt}`);
+  if (ttlMs > 0) model.setExpiry(message, model.duration(now, ttlMs, expiresAt));
+  if (delayMs > 0) {
+    expect(waiting === "delayed" && readyAt === wall + delayMs, () => `${message.name} is not delayed as it should be`);
+    model.wait(message, model.duration(now, delayMs, readyAt));
+  } else if (deliverAt > wall) {
+    expect(waiting === "scheduled" && readyAt === deliverAt, () => `${message.name} is not scheduled as it should be`);
+    model.wait(message, new ModelDue("wall", deliverAt, deliverAt));
+  } else {
+    expect(waiting === "ready", () => `${message.name} waits for nothing`);
+    model.clock.check(readyAt, wall);
+    model.readyAt(message, readyAt);
   }
 }
 
@@ -104,7 +133,7 @@ function checkOpen(model: Model, reader: TurnReader, command: OpenConsumer): voi
     return;
   }
   const { adopted, visibilityMs } = reader.effect("opened");
-  const duration = command.visibilityMs === 0 ? queue.visibilityMs : command.visibilityMs;
+  const duration = command.visibilityMs === 0 ? queue.settings.visibilityMs : command.visibilityMs;
   expect(visibilityMs === duration, () => `a visibility timeout of ${visibilityMs}`);
   const consumer = new ModelConsumer(command.consumer, queue, command, duration, command.credit);
   model.consumers.set(consumer.id, consumer);
@@ -132,66 +161,61 @@ function checkClose(model: Model, reader: TurnReader, command: CommandOf<"close"
   if (consumer === undefined) return;
   model.consumers.delete(consumer.id);
   consumer.queue.consumers.delete(consumer);
-  const expected = new Map<number, boolean>();
+  const expected = new Map<ModelLease, boolean>();
   const written = Math.max(command.written, consumer.written);
   for (const lease of consumer.leases) {
-    if (lease.ordinal > written) expected.set(lease.message.sequence, false);
+    if (lease.ordinal > written) expected.set(lease, false);
     else if (consumer.kind === "poll") model.letGo(lease);
-    else expected.set(lease.message.sequence, true);
+    else expected.set(lease, true);
   }
   while (expected.size > 0) {
-    const { sequence, counted, by } = checkEnded(model, reader);
+    const next = reader.peekNamed();
+    const lease = next === undefined ? undefined : model.find(next.queueNumber, next.sequence)?.lease;
+    const counted = lease === undefined ? undefined : expected.get(lease);
     expect(
-      expected.get(sequence) === counted && by === (counted ? "dead-stream" : "release"),
-      () => `message ${sequence} of a closed stream: attempt counted: ${counted}, ended by ${by}`,
+      lease !== undefined && counted !== undefined,
+      () => `${expected.size} leases of a closed stream stand, and next comes ${JSON.stringify(next)}`,
     );
-    expected.delete(sequence);
+    expected.delete(lease);
+    model.endLease(lease, true);
+    if (counted) checkAttemptEnded(model, reader, lease.message, { by: "dead-stream" });
+    else checkReleased(model, reader, lease.message);
   }
+}
+
+/** A hook's answer counts for the attempt that it was asked about, once. */
+function checkDecided(model: Model, reader: TurnReader, command: CommandOf<"decided">): void {
+  const { queueNumber, sequence, attempt, decision } = command;
+  const message = model.find(queueNumber, sequence);
+  const { deciding } = message ?? {};
+  if (message === undefined || deciding?.attempt !== attempt) {
+    model.coverage.decisionsTooLate += 1;
+    return;
+  }
+  model.leaveLists(message);
+  model.coverage.decisionsApplied += 1;
+  const verdict = decision.type === "retry" ? after(decision.delayMs) : decision;
+  checkVerdict(model, reader, message, verdict, deciding.end, false);
 }
 
 function checkQuarantine(model: Model, reader: TurnReader, command: CommandOf<"quarantine">): void {
-  const message = model.queuesByNumber.get(command.queueNumber)?.messages.get(command.sequence);
-  if (message === undefined) return;
-  const mutation = reader.mutation("quarantined");
-  expect(mutation.sequence === message.sequence, () => "another message is set aside");
-  if (message.lease !== undefined) {
-    const { consumer, ordinal } = message.lease;
-    noteLoss(reader, message.lease);
-    model.endLease(message.lease, false);
+  const message = model.find(command.queueNumber, command.sequence);
+  if (message === undefined || message.quarantined) return;
+  const { lease } = message;
+  if (lease !== undefined) {
+    const { consumer, ordinal } = lease;
+    noteLoss(reader, lease);
+    model.endLease(lease, false);
     consumer?.neverWrites(ordinal);
-  } else if (!message.quarantined) model.takeReady(message);
+  } else model.leaveLists(message);
+  if (!message.queue.isDeadLetterQueue) {
+    checkMoved(model, reader, message, "corrupt", undefined);
+    return;
+  }
+  const mutation = reader.mutation("quarantined");
+  const same = mutation.sequence === message.sequence && mutation.queueNumber === message.origin;
+  expect(same, () => "another message is set aside");
   message.quarantined = true;
-}
-
-function checkCreate(model: Model, reader: TurnReader, command: CommandOf<"create-queue">): void {
-  if (model.queuesByName.has(command.name)) {
-    expect(reader.effect("failed").failure.reason === "QUEUE_EXISTS", () => "a queue was created twice");
-    return;
-  }
-  if (reader.nextEffectType === "failed") {
-    expect(reader.effect("failed").failure.reason === "TOO_MANY_QUEUES", () => "no queue was created");
-    return;
-  }
-  reader.effect("done");
-  const { queueNumber, name, visibilityMs } = reader.mutation("queue-created");
-  expect(name === command.name && visibilityMs === command.visibilityMs, () => "another queue was created");
-  model.createQueue(queueNumber, name, visibilityMs);
-}
-
-function checkDelete(model: Model, reader: TurnReader, command: CommandOf<"delete-queue">): void {
-  const queue = model.queuesByName.get(command.name);
-  if (queue === undefined) {
-    expect(reader.effect("failed").failure.reason === "QUEUE_NOT_FOUND", () => "no queue was deleted");
-    return;
-  }
-  const { queueNumber } = reader.mutation("queue-deleted");
-  expect(queueNumber === queue.number, () => "another queue was deleted");
-  for (let left = queue.consumers.size; left > 0; left -= 1) {
-    const { consumer } = reader.effect("ended");
-    expect(model.consumers.get(consumer)?.queue === queue, () => "a consumer of another queue was ended");
-  }
-  model.deleteQueue(queue);
-  reader.effect("done");
 }
 
 function checkStats(model: Model, reader: TurnReader, command: CommandOf<"queue-stats">): void {
@@ -201,11 +225,15 @@ function checkStats(model: Model, reader: TurnReader, command: CommandOf<"queue-
     return;
   }
   const { depth, inFlight, consumers, activeKeys } = reader.effect("stats").stats;
-  let active = 0;
-  for (const key of queue.keys.values()) if (key.ready.length > 0) active += 1;
+  const active = new Set<string>();
+  for (const key of queue.keys.values()) if (key.ready.length > 0) active.add(key.name);
+  const least = active.size;
+  for (const message of model.waiting) {
+    if (message.woken === "maybe" && message.queue === queue) active.add(message.key.name);
+  }
   const right = depth === queue.messages.size && inFlight === queue.inFlight && consumers === queue.consumers.size;
   expect(
-    right && activeKeys === active,
+    right && activeKeys >= least && activeKeys <= active.size,
     () => `stats of ${queue.name}: ${depth}, ${inFlight}, ${consumers}, ${activeKeys}`,
   );
 }

@@ -1,57 +1,22 @@
-// How leases end by time, and what a turn grants and leaves undone.
+// What a turn grants and leaves undone, and who must hear of it.
 import {
   maxUnsettledBytes,
   maxUnsettledMessages,
   maxUnwrittenBytes,
   maxUnwrittenMessages,
 } from "../../server/src/core/consumer.ts";
-import type { ReturnedMutation } from "../../server/src/core/mutations.ts";
 import { expect } from "./failure.ts";
 import type { Model } from "./model.ts";
-import { type ModelConsumer, ModelLease, type ModelMessage, type ModelQueue, tokenNumber } from "./model-state.ts";
+import {
+  type ModelConsumer,
+  ModelLease,
+  type ModelMessage,
+  type ModelQueue,
+  goesBefore,
+  tokenNumber,
+} from "./model-state.ts";
+import { wakeNow } from "./model-waiting.ts";
 import type { Rest, TurnReader } from "./turn-reader.ts";
-
-/** Reads the end of one lease and gives its message back. */
-export function checkEnded(model: Model, reader: TurnReader): ReturnedMutation {
-  const mutation = reader.mutation("returned");
-  const message = model.queuesByNumber.get(mutation.queueNumber)?.messages.get(mutation.sequence);
-  expect(message?.lease !== undefined, () => `message ${mutation.sequence} is given back, but is not leased`);
-  model.endLease(message.lease, true);
-  if (mutation.counted) {
-    model.checkRetryAt(mutation.readyAt, reader.turn);
-    message.attempts += 1;
-    message.readyAt = mutation.readyAt;
-  }
-  expect(mutation.readyAt === message.readyAt, () => `${message.name} does not return to its place`);
-  model.makeReady(message);
-  return mutation;
-}
-
-/** Leases whose time is over; returns how many. */
-export function checkExpiries(model: Model, reader: TurnReader): number {
-  let expired = 0;
-  const { now, expire, more } = reader.turn;
-  const givenUp = now.mono >= model.orphanDeadline;
-  for (; reader.nextType === "returned"; expired += 1) {
-    const lease = nextReturned(model, reader);
-    noteLoss(reader, lease);
-    const over = lease.deadline <= now.mono || (lease.orphan && givenUp);
-    expect(expire && over, () => `the lease of ${lease.message.name} ended ${lease.deadline - now.mono} ms early`);
-    const { counted, by } = checkEnded(model, reader);
-    expect(counted, () => `an expiry of ${lease.message.name} is no attempt`);
-    const due = lease.deadline <= now.mono ? "expiry" : "dead-stream";
-    expect(by === due, () => `the lease of ${lease.message.name} ended by ${by}, not by ${due}`);
-  }
-  if (!expire || more) return expired;
-  for (const lease of model.leases) {
-    const { message } = lease;
-    const over = lease.deadline <= now.mono || (lease.orphan && givenUp);
-    if (over && message.queue.dead) model.leases.delete(lease);
-    else expect(!over, () => `the lease of ${message.name} should have ended`);
-  }
-  if (givenUp) model.orphanDeadline = Infinity;
-  return expired;
-}
 
 /** The holder must hear of it in this very turn. */
 export function noteLoss(reader: TurnReader, lease: ModelLease): void {
@@ -66,13 +31,6 @@ function checkLosses(model: Model, reader: TurnReader, told: Rest["told"]): void
     expect(told.get(token) === consumer, () => `consumer ${consumer} is not told that it has lost a lease`);
   }
   expect(told.size === due, () => `${told.size} leases are reported lost, ${due} were`);
-}
-
-function nextReturned(model: Model, reader: TurnReader): ModelLease {
-  const next = reader.peekReturned();
-  const lease = model.queuesByNumber.get(next.queueNumber)?.messages.get(next.sequence)?.lease;
-  expect(lease !== undefined, () => `message ${next.sequence} expired without a lease`);
-  return lease;
 }
 
 export interface Granted {
@@ -100,10 +58,19 @@ export function checkGrants(model: Model, reader: TurnReader): Granted[] {
 function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveries"]): Granted {
   const { queueNumber, sequence, token, durationMs, leasedAt } = reader.mutation("leased");
   const { mono, wall } = reader.turn.now;
-  const message = model.queuesByNumber.get(queueNumber)?.messages.get(sequence);
+  const message = model.find(queueNumber, sequence);
   expect(message !== undefined, () => `message ${sequence} of queue ${queueNumber} is leased, but gone`);
   expect(message.lease === undefined, () => `${message.name} has two leases`);
-  expect(message.key.ready[0] === message, () => `${message.name} is leased out of the order of its key`);
+  expect(message.deciding === undefined, () => `${message.name} is leased while its hook decides`);
+  expect(!message.quarantined, () => `${message.name} is leased, but was set aside`);
+  if (model.waiting.has(message)) {
+    expect(message.woken === "maybe", () => `${message.name} is delivered ${earlyBy(model, message, reader)} ms early`);
+    wakeNow(model, message);
+  }
+  for (const other of message.key.ready) {
+    if (other === message) break;
+    expect(!goesBefore(other, message), () => `${message.name} is leased out of the order of its key`);
+  }
   expect(!model.everLeased.has(tokenNumber(token)), () => "a token was given twice");
   const told = deliveries.get(tokenNumber(token));
   expect(told !== undefined, () => `the lease of ${message.name} is delivered to nobody`);
@@ -113,6 +80,10 @@ function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveri
   expect(durationMs === consumer.visibilityMs && leasedAt === wall, () => "the lease is not the consumer's");
   const { delivery } = told;
   const { key, item } = message;
+  expect(
+    delivery.id === message.id && delivery.queue === message.queue.name && delivery.queueNumber === message.origin,
+    () => `${message.name} is shown as ${delivery.id} of ${delivery.queue}`,
+  );
   const shown =
     delivery.attempts === message.attempts && delivery.weight === key.weight && delivery.fairnessKey === key.name;
   expect(
@@ -135,6 +106,11 @@ function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveri
   model.startLease(message, lease, consumer);
   message.queue.shares.delivered(key.index, item.cost);
   return { message, consumer };
+}
+
+function earlyBy(model: Model, { waits }: ModelMessage, reader: TurnReader): number {
+  const { now } = reader.turn;
+  return (waits?.at ?? 0) - (waits?.clock === "wall" ? now.wall : model.steady(now));
 }
 
 /** Whether a consumer may get so many bytes more. */

@@ -1,18 +1,22 @@
 // One durable turn, held against the model.
 import type { TurnUnderWay } from "./broker-process.ts";
-import type { Coverage } from "./coverage.ts";
 import { checkCommand } from "./model-commands.ts";
-import { checkExpiries, checkGrants, checkIdle } from "./model-endings.ts";
+import { checkGrants, checkIdle } from "./model-endings.ts";
+import { checkAskedAgain, checkTimes } from "./model-waiting.ts";
 import type { Model } from "./model.ts";
 import { TurnReader } from "./turn-reader.ts";
 
-export function applyTurn(model: Model, turn: TurnUnderWay, coverage: Coverage): void {
+export function applyTurn(model: Model, turn: TurnUnderWay): void {
+  const { coverage } = model;
   const reader = new TurnReader(turn, (queueNumber) => model.queuesByNumber.has(queueNumber));
+  checkAskedAgain(model, reader);
   for (const command of turn.commands) checkCommand(model, reader, command);
-  coverage.expiries += checkExpiries(model, reader);
+  checkTimes(model, reader);
   for (const { message } of checkGrants(model, reader)) {
     coverage.deliveries += 1;
     if (message.deliveries > 1) coverage.redeliveries += 1;
+    if (message.waits?.clock === "steady") coverage.delayedDeliveries += 1;
+    else if (message.waits?.clock === "wall") coverage.scheduledDeliveries += 1;
   }
   reader.done();
   if (!turn.more) for (const queue of model.queuesByNumber.values()) checkIdle(queue);
@@ -21,8 +25,8 @@ export function applyTurn(model: Model, turn: TurnUnderWay, coverage: Coverage):
 /** Only the part of the turn for the system shard became durable. */
 export function applyCatalog(model: Model, turn: TurnUnderWay): void {
   for (const mutation of turn.mutations) {
-    if (mutation.type === "queue-created")
-      model.createQueue(mutation.queueNumber, mutation.name, mutation.visibilityMs);
+    if (mutation.type === "queue-created") model.createQueue(mutation);
+    else if (mutation.type === "queue-updated") model.updateQueue(mutation);
     else if (mutation.type === "queue-deleted") {
       const queue = model.queuesByNumber.get(mutation.queueNumber);
       if (queue !== undefined) model.deleteQueue(queue);

@@ -2,14 +2,17 @@
 // every durable turn: commands, mutations, effects. Each mutation must have a cause that the promises allow, and what
 // the promises demand must be there.
 import type { EnqueueItem } from "../../server/src/core/commands.ts";
-import { adoptionMs } from "../../server/src/core/orphans.ts";
+import type { QueueCreatedMutation, QueueUpdatedMutation } from "../../server/src/core/mutations.ts";
 import type { Now } from "../../server/src/core/turn.ts";
+import type { Coverage } from "./coverage.ts";
 import { expect } from "./failure.ts";
 import { maxKeys } from "./fair-shares.ts";
-import { ModelKey, ModelMessage, ModelQueue, tokenNumber } from "./model-state.ts";
+import { PlaceClock } from "./model-clock.ts";
+import { ModelDue, ModelKey, ModelMessage, ModelQueue, nameOf, tokenNumber } from "./model-state.ts";
 import type { ModelConsumer, ModelLease } from "./model-state.ts";
 
 export class Model {
+  readonly coverage: Coverage;
   readonly queuesByName = new Map<string, ModelQueue>();
   /** Living ones. */
   readonly queuesByNumber = new Map<number, ModelQueue>();
@@ -19,45 +22,75 @@ export class Model {
   readonly leases = new Set<ModelLease>();
   /** Every lease that ever was, by its token. */
   readonly everLeased = new Map<number, ModelLease>();
+  /** Messages of living queues, by their names. */
+  readonly messages = new Map<number, ModelMessage>();
+  /** Those that wait for a time, or have waited and may be ready by now. */
+  readonly waiting = new Set<ModelMessage>();
+  /** Those with a time to live. */
+  readonly mortal = new Set<ModelMessage>();
+  readonly deciding = new Set<ModelMessage>();
   /** Messages that a connection held once, through a lease that it lost. */
   readonly formerHolders = new Map<number, Set<ModelMessage>>();
+  readonly clock = new PlaceClock();
   orphanDeadline = Infinity;
-  /** Between these two stands the clock of places; after a restart it may be behind. */
-  #clockLow = 0;
-  #clockHigh = 0;
-  #retriedIn: object | undefined;
+  /** Dead letters of deleted queues, by their names: the records of their failures go one by one. */
+  readonly dyingFailures = new Set<number>();
+  /** Ids of messages that have ended as promised, but not by an ack. */
+  ended: string[] = [];
+  /** What the steady clock is ahead of the monotonic one, and of the wall clock. */
+  steadyBase = 0;
+  lead = 0;
 
-  /** The place in time that a message gets now must be the wall clock's, and never before an earlier one. */
-  checkReadyAt(readyAt: number, wall: number): void {
-    this.readClock(wall);
-    const due = readyAt >= this.#clockLow && readyAt <= this.#clockHigh;
-    expect(due, () => `ready at ${readyAt}, expected ${this.#clockLow} to ${this.#clockHigh}`);
-    this.#clockLow = readyAt;
-    this.#clockHigh = readyAt;
+  constructor(coverage: Coverage) {
+    this.coverage = coverage;
   }
 
-  /** For an ended attempt: while the wall clock is behind, that time goes on a little with each turn that needs it. */
-  checkRetryAt(readyAt: number, turn: { readonly now: { readonly wall: number } }): void {
-    const { wall } = turn.now;
-    const first = this.#retriedIn !== turn;
-    this.#retriedIn = turn;
-    if (first && wall < this.#clockLow) this.#clockLow += 1;
-    if (first && wall < this.#clockHigh) this.#clockHigh += 1;
-    this.checkReadyAt(readyAt, wall);
+  /** A wall clock that nobody sets. */
+  steady({ mono }: { readonly mono: number }): number {
+    return mono + this.steadyBase;
   }
 
-  /** The clock of places was looked at, whether or not anything got a place. */
-  readClock(wall: number): void {
-    this.#clockLow = Math.max(wall, this.#clockLow);
-    this.#clockHigh = Math.max(wall, this.#clockHigh);
+  started({ mono, wall }: Now): void {
+    this.steadyBase = wall - mono;
+    this.lead = 0;
   }
 
-  createQueue(number: number, name: string, visibilityMs: number): void {
-    expect(number === this.nextQueueNumber, () => `queue number ${number} given, ${this.nextQueueNumber} is next`);
+  /** Somebody has set the wall clock. */
+  clockSet(now: Now): void {
+    this.lead = this.steady(now) - now.wall;
+    for (const message of this.waiting) message.waits?.clockSet(this.lead);
+    for (const message of this.mortal) message.expiry?.clockSet(this.lead);
+  }
+
+  /** @param written what the event says of it, wall clock */
+  duration(now: Now, ms: number, written: number): ModelDue {
+    const due = new ModelDue("steady", this.steady(now) + ms, written);
+    // It may have been set while the turn was written down.
+    due.clockSet(this.lead);
+    return due;
+  }
+
+  find(origin: number, sequence: number): ModelMessage | undefined {
+    return this.messages.get(nameOf(origin, sequence));
+  }
+
+  createQueue(mutation: Omit<QueueCreatedMutation, "type">): ModelQueue {
+    const { queueNumber, name, settings, deadLetters, madeFor } = mutation;
+    const next = this.nextQueueNumber;
+    expect(queueNumber === next, () => `queue number ${queueNumber} given, ${next} is next`);
+    expect(!this.queuesByName.has(name), () => `queue ${name} was created twice`);
     this.nextQueueNumber += 1;
-    const queue = new ModelQueue(number, name, visibilityMs);
+    const queue = new ModelQueue(queueNumber, name, settings, deadLetters, madeFor);
     this.queuesByName.set(name, queue);
-    this.queuesByNumber.set(number, queue);
+    this.queuesByNumber.set(queueNumber, queue);
+    return queue;
+  }
+
+  updateQueue({ queueNumber, settings, deadLetters }: Omit<QueueUpdatedMutation, "type">): void {
+    const queue = this.queuesByNumber.get(queueNumber);
+    expect(queue !== undefined, () => `queue ${queueNumber} is changed, but is not there`);
+    queue.settings = settings;
+    queue.deadLetters = deadLetters;
   }
 
   deleteQueue(queue: ModelQueue): void {
@@ -65,6 +98,19 @@ export class Model {
     this.queuesByName.delete(queue.name);
     this.queuesByNumber.delete(queue.number);
     for (const consumer of queue.consumers) this.consumers.delete(consumer.id);
+    for (const message of queue.messages) {
+      if (message.failure !== undefined) this.dyingFailures.add(nameOf(message.origin, message.sequence));
+      this.forget(message);
+      this.ended.push(message.id);
+    }
+  }
+
+  /** It is in no list any more. */
+  forget(message: ModelMessage): void {
+    this.messages.delete(nameOf(message.origin, message.sequence));
+    this.waiting.delete(message);
+    this.mortal.delete(message);
+    this.deciding.delete(message);
   }
 
   keyOf(queue: ModelQueue, name: string): ModelKey {
@@ -78,23 +124,57 @@ export class Model {
     return key;
   }
 
-  addMessage(queue: ModelQueue, item: EnqueueItem, key: ModelKey, enqueuedAt: number, readyAt: number): ModelMessage {
-    const message = new ModelMessage(queue, queue.nextSequence, key, item, enqueuedAt, readyAt);
+  weigh(queue: ModelQueue, key: ModelKey, weight: number): void {
+    key.weight = weight;
+    key.weighed = true;
+    queue.shares.weighed(key.index, weight);
+  }
+
+  /** Neither ready nor waiting yet. */
+  addMessage(id: string, queue: ModelQueue, item: EnqueueItem, key: ModelKey, enqueuedAt: number): ModelMessage {
+    const message = new ModelMessage(id, queue, queue.nextSequence, key, item, enqueuedAt);
     queue.nextSequence += 1;
-    queue.messages.set(message.sequence, message);
+    queue.messages.add(message);
+    this.messages.set(nameOf(message.origin, message.sequence), message);
     key.total += 1;
-    this.makeReady(message);
     return message;
   }
 
-  /** true: its key had a weight of its own and has gone with it. */
-  removeMessage(message: ModelMessage): boolean {
+  /** The message leaves its key, and stands in no list; true: the key had a weight of its own and has gone with it. */
+  leaveKey(message: ModelMessage): boolean {
     const { queue, key } = message;
-    queue.messages.delete(message.sequence);
+    queue.messages.delete(message);
     key.total -= 1;
     if (key.total > 0) return false;
     queue.keys.delete(key.name);
     return key.weighed;
+  }
+
+  enterKey(message: ModelMessage, queue: ModelQueue, key: ModelKey): void {
+    message.queue = queue;
+    message.key = key;
+    queue.messages.add(message);
+    key.total += 1;
+  }
+
+  setExpiry(message: ModelMessage, expiry: ModelDue | undefined): void {
+    message.expiry = expiry;
+    if (expiry === undefined) this.mortal.delete(message);
+    else this.mortal.add(message);
+  }
+
+  /** Ready, and the store says so. */
+  readyAt(message: ModelMessage, place: number): void {
+    message.waits = undefined;
+    message.woken = "yes";
+    message.place = { low: place, high: place };
+    this.makeReady(message);
+  }
+
+  wait(message: ModelMessage, due: ModelDue): void {
+    message.waits = due;
+    message.woken = "no";
+    this.waiting.add(message);
   }
 
   makeReady(message: ModelMessage): void {
@@ -107,6 +187,13 @@ export class Model {
     const { key, queue } = message;
     key.take(message);
     if (key.ready.length === 0) queue.shares.left(key.index);
+  }
+
+  /** Takes a message that has no lease out of whatever it is in. */
+  leaveLists(message: ModelMessage): void {
+    if (this.waiting.delete(message) || message.quarantined) return;
+    if (this.deciding.delete(message)) message.deciding = undefined;
+    else this.takeReady(message);
   }
 
   startLease(message: ModelMessage, lease: ModelLease, consumer: ModelConsumer): void {
@@ -150,33 +237,8 @@ export class Model {
     else held.add(message);
   }
 
-  /** The process died and has recovered what was durable: consumers are gone, leases stand and start anew. */
-  restart(now: Now): void {
-    this.consumers.clear();
-    this.formerHolders.clear();
-    this.orphanDeadline = Infinity;
-    for (const lease of this.leases) {
-      lease.consumer = undefined;
-      // Written to a transport that is gone: whoever takes it up has it as if written.
-      lease.ordinal = 0;
-      lease.deadline = now.mono + lease.durationMs;
-      lease.orphan = lease.kind !== "poll";
-      // Of a deleted queue nothing is left.
-      if (lease.message.queue.dead) this.leases.delete(lease);
-      else if (lease.orphan) this.orphanDeadline = now.mono + adoptionMs;
-    }
-    this.#clockLow = 0;
-    for (const queue of this.queuesByNumber.values()) {
-      queue.consumers.clear();
-      queue.shares.restarted();
-      for (const message of queue.messages.values()) this.#clockLow = Math.max(this.#clockLow, message.readyAt);
-    }
-  }
-
   /** Living messages, leased or not. */
   get depth(): number {
-    let depth = 0;
-    for (const queue of this.queuesByNumber.values()) depth += queue.messages.size;
-    return depth;
+    return this.messages.size;
   }
 }

@@ -24,7 +24,8 @@ export class Release {
       if (effect.type === "deliver") {
         this.#deliver(effect, bodies.slice(body, body + effect.deliveries.length));
         body += effect.deliveries.length;
-      } else if ("request" in effect) this.#answer(asked.get(effect.request) as Command, effect);
+      } else if (effect.type === "decide") this.#world.hooks.asked(effect);
+      else if ("request" in effect) this.#answer(asked.get(effect.request) as Command, effect);
       else if (effect.type === "ended") this.#world.clients.streams.delete(effect.consumer);
       else if (effect.type === "lost") this.#world.clients.lost(effect.leases, this.#world.random);
       else if (effect.type === "opened") this.#world.coverage.adopted += effect.adopted.length;
@@ -41,7 +42,7 @@ export class Release {
       if (unreadable.includes(delivery)) continue;
       const { clients, life } = this.#world;
       clients.delivered(delivery, clients.streams.get(effect.consumer), life);
-      const message = model.queuesByNumber.get(delivery.queueNumber)?.messages.get(delivery.sequence);
+      const message = model.find(delivery.queueNumber, delivery.sequence);
       const body = bodies[at] as Uint8Array;
       const same = message !== undefined && Buffer.compare(message.item.body, body) === 0;
       expect(same, () => `message ${delivery.id} is delivered with other bytes than it came with`);
@@ -64,17 +65,16 @@ export class Release {
   #answer(command: Command, effect: Effect): void {
     const { clients, coverage, trace } = this.#world;
     if (command.type === "enqueue" && effect.type === "enqueued") {
-      for (const [at, outcome] of effect.outcomes.entries()) {
+      for (const outcome of effect.outcomes) {
         if (typeof outcome !== "string") continue;
         coverage.enqueued += 1;
-        clients.enqueued(outcome, command.items[at]?.queue ?? "");
+        clients.enqueued(outcome);
         trace.add(parseMessageId(outcome)?.sequence ?? 0);
       }
     } else if (command.type === "settle" && effect.type === "settled") {
       for (const [at, outcome] of effect.outcomes.entries()) this.#settled(command, at, outcome);
     } else if (command.type === "delete-queue" && effect.type === "done") {
       coverage.queuesDeleted += 1;
-      clients.queueDeleted(command.name);
     }
   }
 

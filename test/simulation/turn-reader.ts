@@ -6,6 +6,7 @@ import { expect, fail } from "./failure.ts";
 import { tokenNumber } from "./model-state.ts";
 
 type MutationOf<T extends Mutation["type"]> = Extract<Mutation, { type: T }>;
+type NamedMutation = MutationOf<"leased" | "returned" | "deciding" | "decided" | "moved" | "removed">;
 type EffectOf<T extends Effect["type"]> = Extract<Effect, { type: T }>;
 
 export interface Rest {
@@ -20,17 +21,50 @@ export class TurnReader {
   readonly #living: (queueNumber: number) => boolean;
   /** Consumers that must be told of a lease that they lost without their doing, by its token. */
   readonly lost = new Map<number, number>();
+  readonly #effects: readonly Effect[];
+  readonly #questions: readonly EffectOf<"decide">[];
   #mutation = 0;
   #effect = 0;
+  #question = 0;
 
   /** @param living whether the queue exists: what a deleted one leaves behind is skipped */
   constructor(turn: TurnUnderWay, living: (queueNumber: number) => boolean) {
     this.turn = turn;
     this.#living = living;
+    this.#questions = turn.effects.filter((effect) => effect.type === "decide");
+    this.#effects = this.#questions.length === 0 ? turn.effects : turn.effects.filter(({ type }) => type !== "decide");
   }
 
   get nextType(): Mutation["type"] | undefined {
     return this.#peek()?.type;
+  }
+
+  /** The next mutation that is about a message, behind what belongs to it. */
+  peekNamed(): NamedMutation | undefined {
+    this.#peek();
+    for (let at = this.#mutation; at < this.turn.mutations.length; at += 1) {
+      const mutation = this.turn.mutations[at] as Mutation;
+      switch (mutation.type) {
+        case "leased":
+        case "returned":
+        case "deciding":
+        case "decided":
+        case "moved":
+        case "removed":
+          return mutation;
+      }
+    }
+    return undefined;
+  }
+
+  /** The next question to a hook. */
+  peekQuestion(): EffectOf<"decide"> | undefined {
+    return this.#questions[this.#question];
+  }
+
+  question(): EffectOf<"decide"> | undefined {
+    this.#question += 1;
+    return this.#questions[this.#question - 1];
   }
 
   #peek(): Mutation | undefined {
@@ -43,13 +77,6 @@ export class TurnReader {
     }
   }
 
-  /** The next mutation, which gives a message back; it is not taken yet. */
-  peekReturned(): MutationOf<"returned"> {
-    const mutation = this.#peek();
-    expect(mutation?.type === "returned", () => "a lease was to end");
-    return mutation;
-  }
-
   mutation<T extends Mutation["type"]>(type: T): MutationOf<T> {
     const mutation = this.#peek();
     expect(mutation?.type === type, () => `a mutation ${type} was due, there is ${JSON.stringify(mutation)}`);
@@ -59,14 +86,14 @@ export class TurnReader {
 
   /** The next effect that answers a command. */
   effect<T extends Effect["type"]>(type: T): EffectOf<T> {
-    const effect = this.turn.effects[this.#effect];
+    const effect = this.#effects[this.#effect];
     expect(effect?.type === type, () => `an effect ${type} was due, there is ${JSON.stringify(effect)}`);
     this.#effect += 1;
     return effect as EffectOf<T>;
   }
 
   get nextEffectType(): Effect["type"] | undefined {
-    return this.turn.effects[this.#effect]?.type;
+    return this.#effects[this.#effect]?.type;
   }
 
   /** What follows the answers: deliveries by their tokens, and polls that find nothing. */
@@ -74,7 +101,7 @@ export class TurnReader {
     const deliveries = new Map<number, { consumer: number; delivery: Delivery }>();
     const idle: number[] = [];
     const told = new Map<number, number>();
-    for (const effect of this.turn.effects.slice(this.#effect)) {
+    for (const effect of this.#effects.slice(this.#effect)) {
       if (effect.type === "idle") idle.push(effect.consumer);
       else if (effect.type === "deliver") {
         for (const delivery of effect.deliveries) {
@@ -89,5 +116,7 @@ export class TurnReader {
 
   done(): void {
     expect(this.#peek() === undefined, () => `the mutation ${JSON.stringify(this.#peek())} has no cause`);
+    const question = this.peekQuestion();
+    expect(question === undefined, () => `the question ${JSON.stringify(question)} has no cause`);
   }
 }

@@ -9,8 +9,12 @@ import { compare } from "./compare.ts";
 import { type Coverage, noCoverage } from "./coverage.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { expect } from "./failure.ts";
+import { checkFailures } from "./failure-records.ts";
+import { Hooks } from "./hooks.ts";
 import { checkLeftovers } from "./leftovers.ts";
+import { restart } from "./model-restart.ts";
 import { applyCatalog, applyTurn } from "./model-turn.ts";
+import { nextDue } from "./model-waiting.ts";
 import { Model } from "./model.ts";
 import { Random } from "./random.ts";
 import { Release } from "./release.ts";
@@ -23,8 +27,9 @@ export class World {
   readonly random: Random;
   readonly trace = new Trace();
   readonly coverage: Coverage = noCoverage();
-  readonly model = new Model();
+  readonly model = new Model(this.coverage);
   readonly clients = new Clients();
+  readonly hooks = new Hooks(this);
   readonly mailbox: Command[] = [];
   /** How often the broker has started. */
   life = 1;
@@ -38,10 +43,13 @@ export class World {
   #broker: BrokerProcess;
   #underWay: TurnUnderWay | undefined;
   #more = false;
+  /** How far the wall clock is from where it would be if nobody had set it. */
+  #jumped = 0;
 
   constructor(seed: number) {
     this.random = new Random(seed);
     this.#broker = new BrokerProcess(this.#disk, this.random, this);
+    this.model.started(this);
     this.#actions = new Actions(this);
     this.#release = new Release(this);
   }
@@ -95,7 +103,15 @@ export class World {
     this.#underWay = undefined;
     this.#more = turn.more || (!turn.expire && this.#broker.due(this.mono));
     this.#release.release(turn, this.#broker.bodies(turn));
+    this.#tellEnded();
     this.#broker.afterRelease();
+  }
+
+  /** Messages that nobody acked and that are gone nevertheless, as promised. */
+  #tellEnded(): void {
+    if (this.model.ended.length === 0) return;
+    for (const id of this.model.ended) this.clients.ended(id);
+    this.model.ended = [];
   }
 
   #durable(turn: TurnUnderWay): void {
@@ -108,8 +124,10 @@ export class World {
       // Format version and the checksum of the record.
       for (let at = 0; at < 5; at += 1) trace.add(op.value[at] as number);
     }
-    applyTurn(model, turn, coverage);
-    if (coverage.turns % turnsPerComparison === 0) compare(model, this.#broker.engine.core, false);
+    applyTurn(model, turn);
+    if (coverage.turns % turnsPerComparison !== 0) return;
+    compare(model, this.#broker.engine.core, false);
+    checkFailures(model, this.#disk, false);
   }
 
   /** The store refuses a write; whether it is there nevertheless, nobody knows until the store is opened again. */
@@ -154,24 +172,50 @@ export class World {
     }
     // A new process has a monotonic clock of its own; the wall clock may be anything.
     this.mono = random.below(1_000_000);
-    this.wall += random.oneIn(20) ? random.between(-3_600_000, 3_600_000) : random.between(5, 20_000);
+    this.wall += random.between(5, 20_000);
+    if (random.oneIn(8)) this.wall += this.#jump();
     this.#recover();
   }
 
   #recover(): void {
     this.life += 1;
     this.coverage.checkpoints += this.#broker.checkpoints;
-    // Whether these were carried out nobody will ever be told.
-    for (const command of [...(this.#underWay?.commands ?? []), ...this.mailbox]) {
-      if (command.type === "delete-queue") this.clients.queueDeleted(command.name);
-    }
+    this.#tellEnded();
     this.mailbox.length = 0;
+    this.hooks.killed();
     this.#underWay = undefined;
     this.#more = false;
     this.clients.disconnected();
     this.#broker = new BrokerProcess(this.#disk, this.random, this);
-    this.model.restart(this);
+    restart(this.model, this.#broker.engine.core, this);
     compare(this.model, this.#broker.engine.core, true);
+    checkFailures(this.model, this.#disk, false);
+  }
+
+  #pass(milliseconds: number): void {
+    this.mono += milliseconds;
+    this.wall += milliseconds;
+  }
+
+  /** Time goes on, and now and then somebody sets the wall clock. */
+  passTime(): void {
+    const { random, coverage } = this;
+    this.#pass(random.oneIn(25) ? random.between(500, 6_000) : random.below(40));
+    if (!random.oneIn(40)) return;
+    this.wall += this.#jump();
+    coverage.clockJumps += 1;
+    this.model.clockSet(this);
+  }
+
+  #jump(): number {
+    const { random, coverage } = this;
+    const most = random.pick([5_000, 60_000, 3_600_000, 86_400_000]);
+    const jump = random.between(-most, most);
+    // A jump that is corrected, as by a time server, is the more likely one of two.
+    const back = this.#jumped !== 0 && random.oneIn(2) ? -this.#jumped : jump;
+    this.#jumped += back;
+    if (Math.abs(back) > 3_600_000) coverage.clockJumpsOverAnHour += 1;
+    return back;
   }
 
   /** Runs until there is nothing more to do now. */
@@ -189,11 +233,12 @@ export class World {
     this.settle();
     const { core } = this.#broker.engine;
     // Also what was leased from queues that are gone since.
-    for (let rounds = 0; this.#actions.anythingLeft() || core.nextDeadline < Infinity; rounds += 1) {
-      expect(rounds < 200, () => `${this.model.depth} messages are stuck`);
+    for (let rounds = 0; this.#actions.anythingLeft() || core.state.leases.size > 0; rounds += 1) {
+      expect(rounds < 400, () => `${this.model.depth} messages are stuck`);
       this.#actions.drainOnce();
-      this.mono += 1_000;
-      this.wall += 1_000;
+      const wait = nextDue(this.model, this);
+      this.#pass(wait < Infinity && this.model.waiting.size === this.#actions.left() ? Math.max(wait, 1) : 1_000);
+      this.hooks.answer();
       this.settle();
     }
     this.coverage.checkpoints += this.#broker.checkpoints;
@@ -201,6 +246,7 @@ export class World {
     compare(this.model, core, true);
     this.#checkpointTwice();
     checkLeftovers(this.model, this.#disk);
+    checkFailures(this.model, this.#disk, true);
   }
 
   /** The second one writes down what the slices of the first one have changed. */

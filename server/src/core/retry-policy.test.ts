@@ -26,6 +26,7 @@ describe("the backoff after a nack", () => {
           const base = Math.min(most, initial * 2 ** Math.min(attempts - 1, 60));
           const decision = decide(settings, nack(), attempts, sequence, false);
           assert.ok(decision.type === "retry");
+          assert.ok(Number.isInteger(decision.delayMs));
           assert.ok(decision.delayMs >= base && decision.delayMs <= base * 1.25, `${decision.delayMs} for ${base}`);
         },
       ),

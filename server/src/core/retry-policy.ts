@@ -26,12 +26,12 @@ const jitter = 0.25;
 
 /**
  * The delay after this many ended attempts: exponential from `initialBackoffMs` with factor 2 up to `maxBackoffMs`, and
- * up to a quarter added.
+ * up to a quarter added; whole milliseconds.
  * @param spread 0 to 1: how much of the jitter
  */
 export function backoffMs(settings: QueueSettings, attempts: number, spread: number): number {
   const base = Math.min(settings.maxBackoffMs, settings.initialBackoffMs * 2 ** Math.min(attempts - 1, 50));
-  return base * (1 + jitter * spread);
+  return Math.floor(base * (1 + jitter * spread));
 }
 
 /** A number from 0 to 1 that differs from message to message and from attempt to attempt, and is the same in every run. */

@@ -20,7 +20,8 @@ function wake(core: Endings, turn: Turn, heap: SlotHeap, now: number): boolean {
     if (turn.sliceBudget <= 0) return true;
     turn.sliceBudget -= 1;
     heap.remove(slot);
-    table.setReadyAt(slot, readyClock.readDue(turn, now - due));
+    // Of a deleted queue it stays in no order, until it goes.
+    if (!state.laneOf(slot).key.queue.dead) table.setReadyAt(slot, readyClock.readDue(turn, now - due));
     state.makeReady(slot);
   }
   return false;
