@@ -130,9 +130,7 @@ export class Restorer {
   }
 
   leased(slot: number, lease: StoredLease): void {
-    const { table } = this.#core.state;
-    table.setState(slot, MessageState.leased);
-    this.#core.readyClock.read(table.readyAt(slot));
+    this.#core.state.table.setState(slot, MessageState.leased);
     this.#leases.set(slot, lease);
   }
 
@@ -208,10 +206,12 @@ export class Restorer {
     this.#core.startClock(now);
     this.#wait(now);
     this.#link();
-    const { state, orphans } = this.#core;
+    const { state, orphans, readyClock } = this.#core;
     for (const [slot, end] of this.#deciding) this.#core.askAgain.push([slot, end]);
     this.#deciding.clear();
     for (const [slot, stored] of this.#leases) {
+      // Where it may return to. Not sooner: of one that has waited, the store may know the due time only.
+      readyClock.read(state.table.readyAt(slot));
       const lease = state.addLease(slot, stored.token, stored.durationMs, stored.holder, stored.leasedAt, now.mono);
       if (stored.holder.kind !== "poll") orphans.add(lease, state.laneOf(slot).queueNumber, now.mono);
     }
