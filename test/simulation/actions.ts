@@ -9,17 +9,16 @@ import type {
   SettleAction,
   SettleItem,
 } from "../../server/src/core/commands.ts";
-import { type ExpiredTo, type QueueSettings, defaultQueueSettings } from "../../server/src/core/queue-settings.ts";
+import { defaultQueueSettings } from "../../server/src/core/queue-settings.ts";
 import { type MessageId, parseMessageId } from "../../server/src/core/message-id.ts";
 import type { Held, Stream } from "./clients.ts";
+import { drawChange, drawSettings, drawTimes } from "./drawn.ts";
 import { expect } from "./failure.ts";
 import { maxCost } from "./fair-shares.ts";
 import type { World } from "./world.ts";
 
 const queueNames = ["q0", "q1", "q2"] as const;
 const deadLetterNames = ["q0.dlq", "q1.dlq", "q2.dlq"] as const;
-const minute = 60_000;
-const day = 24 * 60 * minute;
 const keyNames = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"] as const;
 const sessions = ["", "s0", "s1", "s2"] as const;
 const throttles: readonly (readonly string[])[] = [[], [], [], ["t0"], ["t0", "t1"]];
@@ -81,7 +80,7 @@ export class Actions {
       this.#send({ type: "delete-queue", request, name });
       if (random.oneIn(2)) this.#createQueue(name);
     } else if (choice < 15) this.#createQueue(name);
-    else if (choice < 17) this.#send({ type: "update-queue", request, name, settings: this.#someSettings() });
+    else if (choice < 17) this.#send({ type: "update-queue", request, name, settings: drawChange(random) });
     else if (choice < 18) {
       const queue = model.queuesByName.get(name);
       if (queue === undefined) return;
@@ -91,29 +90,8 @@ export class Actions {
   }
 
   #createQueue(name: string): void {
-    const settings = { ...defaultQueueSettings, ...this.#settings() };
+    const settings = { ...defaultQueueSettings, ...drawSettings(this.#world.random) };
     this.#send({ type: "create-queue", request: this.#number(), name, settings });
-  }
-
-  #settings() {
-    const { random } = this.#world;
-    return {
-      visibilityMs: random.between(1, 8) * 1_000,
-      maxAttempts: random.below(5),
-      initialBackoffMs: random.pick([0, 0, 20, 150]),
-      maxBackoffMs: random.pick([100, 1_000]),
-      expiredTo: random.pick<ExpiredTo>(["drop", "dead-letter"]),
-      // Of dead-letter queues; as short as this only to have it happen.
-      retentionMs: random.pick([0, 2_000, 10_000, 14 * day]),
-      asksOnFailure: random.oneIn(3),
-    };
-  }
-
-  /** What an operator changes later. */
-  #someSettings(): Partial<QueueSettings> {
-    const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, asksOnFailure } = this.#settings();
-    const { random } = this.#world;
-    return random.pick([{ maxAttempts }, { initialBackoffMs, expiredTo }, { retentionMs }, { asksOnFailure }]);
   }
 
   #enqueue(): void {
@@ -131,17 +109,8 @@ export class Actions {
     const weight = random.oneIn(25) ? random.between(1, 8) : 0;
     const cost = random.oneIn(4) ? random.between(1, maxCost) : 1;
     const throttleKeys = random.pick(throttles);
-    const when = random.below(20);
-    const delayMs = when < 2 ? random.between(1, 3_000) : 0;
-    const deliverAt = when === 2 ? this.#world.wall + this.#aheadOfNow() : 0;
-    const ttlMs = random.oneIn(12) ? random.between(20, 6_000) : 0;
+    const { delayMs, deliverAt, ttlMs } = drawTimes(random, this.#world.wall);
     return { queue, fairnessKey, weight, cost, throttleKeys, delayMs, deliverAt, ttlMs, body: this.#body() };
-  }
-
-  /** Mostly soon, at times in the past, and now and then on another day. */
-  #aheadOfNow(): number {
-    const { random } = this.#world;
-    return random.oneIn(10) ? random.between(minute, day) : random.between(-1_000, 4_000);
   }
 
   /** No two alike. */

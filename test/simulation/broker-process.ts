@@ -18,7 +18,11 @@ import type { Random } from "./random.ts";
 /** Small, so that every limit is met often; and other ones with every start, as an operator may set them. */
 function drawSettings(random: Random) {
   return {
-    limits: { maxQueues: random.between(4, 7), leasesPerTurn: random.between(1, 40), slicePerTurn: random.between(1, 30) },
+    limits: {
+      maxQueues: random.between(4, 7),
+      leasesPerTurn: random.between(1, 40),
+      slicePerTurn: random.between(1, 30),
+    },
     checkpoint: {
       journalBytes: random.between(2, 60) * 1_000,
       journalCommits: random.between(10, 150),

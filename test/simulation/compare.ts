@@ -66,7 +66,10 @@ function compareMessage(message: ModelMessage, core: Core): void {
   for (const [name, [got, wanted]] of Object.entries(facts)) {
     expect(got === wanted, () => `${message.name}: ${name} is ${got}, not ${wanted}`);
   }
-  expect(statesOf(message).includes(what), () => `${message.name} is in state ${what}, not ${statesOf(message).join()}`);
+  expect(
+    statesOf(message).includes(what),
+    () => `${message.name} is in state ${what}, not ${statesOf(message).join()}`,
+  );
   compareTime(message, what, table.readyAt(slot));
   const lane = state.laneOf(slot);
   const sameLane =

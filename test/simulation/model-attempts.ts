@@ -20,13 +20,23 @@ export function checkAttemptEnded(model: Model, reader: TurnReader, message: Mod
   if (queue.settings.asksOnFailure && !queue.isDeadLetterQueue) {
     const deciding = reader.mutation("deciding");
     expectNamed(deciding, message);
-    expect(JSON.stringify(deciding.end) === JSON.stringify(end), () => `the attempt of ${message.name} ended otherwise`);
+    expect(
+      JSON.stringify(deciding.end) === JSON.stringify(end),
+      () => `the attempt of ${message.name} ended otherwise`,
+    );
     message.deciding = { end, attempt: message.attempts, deadline: Infinity };
     model.deciding.add(message);
     checkAsked(reader, message);
     return;
   }
-  checkVerdict(model, reader, message, verdictOf(queue.settings, end, message.attempts, queue.isDeadLetterQueue), end, true);
+  checkVerdict(
+    model,
+    reader,
+    message,
+    verdictOf(queue.settings, end, message.attempts, queue.isDeadLetterQueue),
+    end,
+    true,
+  );
 }
 
 /** The hook must be asked about the message, in this turn and now. */

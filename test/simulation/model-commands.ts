@@ -2,7 +2,7 @@
 import type { Command, OpenConsumer } from "../../server/src/core/commands.ts";
 import { parseMessageId } from "../../server/src/core/message-id.ts";
 import type { EnqueuedMutation } from "../../server/src/core/mutations.ts";
-import { expect } from "./failure.ts";
+import { expect, fail } from "./failure.ts";
 import { checkAttemptEnded, checkReleased, checkVerdict } from "./model-attempts.ts";
 import { noteLoss } from "./model-endings.ts";
 import { checkMoved } from "./model-moves.ts";
@@ -11,7 +11,7 @@ import { checkCreate, checkDelete, checkUpdate } from "./model-queues.ts";
 import type { Model } from "./model.ts";
 import { checkSettle } from "./model-settlement.ts";
 import { ModelConsumer, ModelDue, type ModelLease, type ModelMessage } from "./model-state.ts";
-import type { TurnReader } from "./turn-reader.ts";
+import { type TurnReader, shown } from "./turn-reader.ts";
 
 type CommandOf<T extends Command["type"]> = Extract<Command, { type: T }>;
 
@@ -66,7 +66,10 @@ export function checkCommand(model: Model, reader: TurnReader, command: Command)
     case "list-queues": {
       const listed = reader.effect("queues").queues.map(({ name }) => name);
       expect(listed.join() === [...model.queuesByName.keys()].sort().join(), () => `listed ${listed.join()}`);
+      return;
     }
+    default:
+      fail(`the world sends no ${command.type}`);
   }
 }
 
@@ -174,7 +177,7 @@ function checkClose(model: Model, reader: TurnReader, command: CommandOf<"close"
     const counted = lease === undefined ? undefined : expected.get(lease);
     expect(
       lease !== undefined && counted !== undefined,
-      () => `${expected.size} leases of a closed stream stand, and next comes ${JSON.stringify(next)}`,
+      () => `${expected.size} leases of a closed stream stand, and next comes ${shown(next)}`,
     );
     expected.delete(lease);
     model.endLease(lease, true);

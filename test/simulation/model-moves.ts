@@ -47,7 +47,8 @@ export function checkMoved(
   const key = model.keyOf(target, message.key.name);
   if (key.weight !== weight) {
     const weighed = reader.mutation("weighed");
-    const right = weighed.queueNumber === target.number && weighed.weight === weight && weighed.fairnessKey === key.name;
+    const right =
+      weighed.queueNumber === target.number && weighed.weight === weight && weighed.fairnessKey === key.name;
     expect(right, () => `${message.name} does not take its weight along`);
     model.weigh(target, key, weight);
   }
@@ -73,7 +74,10 @@ function targetOf(model: Model, reader: TurnReader, source: ModelQueue): ModelQu
   const updated = reader.mutation("queue-updated");
   const right = updated.queueNumber === source.number && updated.deadLetters === target.number;
   expect(right && updated.madeFor === source.madeFor, () => `${source.name} does not know its dead-letter queue`);
-  expect(JSON.stringify(updated.settings) === JSON.stringify(source.settings), () => `${source.name} has other settings`);
+  expect(
+    JSON.stringify(updated.settings) === JSON.stringify(source.settings),
+    () => `${source.name} has other settings`,
+  );
   model.updateQueue(updated);
   return target;
 }
@@ -101,7 +105,9 @@ function readMove(
   );
   const { queueNumber, fairnessKey, throttleKeys } = moved.lane;
   const there =
-    queueNumber === queue.number && fairnessKey === item.fairnessKey && throttleKeys.join() === item.throttleKeys.join();
+    queueNumber === queue.number &&
+    fairnessKey === item.fairnessKey &&
+    throttleKeys.join() === item.throttleKeys.join();
   expect(there, () => `${message.name} moves to another lane`);
   expect(moved.attempts === message.attempts, () => `${message.name} has ${moved.attempts} attempts on its way`);
   expect(moved.quarantined === (reason === "corrupt"), () => `${message.name} is set aside, or is not`);

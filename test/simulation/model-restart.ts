@@ -72,7 +72,8 @@ function adopt(model: Model, core: Core, message: ModelMessage, now: Now): void 
 function adoptWaiting(model: Model, message: ModelMessage, what: number, readyAt: number, { wall }: Now): void {
   const { waits, woken, place } = message;
   const stored = waits !== undefined && contains(waits, readyAt);
-  const said = (): string => `${waits?.clock} ${waits?.low} to ${waits?.high}, ${woken} at ${place.low} to ${place.high}`;
+  const said = (): string =>
+    `${waits?.clock} ${waits?.low} to ${waits?.high}, ${woken} at ${place.low} to ${place.high}`;
   if (what === MessageState.ready) {
     const wasReady = woken !== "no" && contains(place, readyAt);
     const isDue = stored && readyAt <= wall;

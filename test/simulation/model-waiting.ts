@@ -44,7 +44,10 @@ function checkLeaseOver(model: Model, reader: TurnReader, lease: ModelLease): vo
   const { message, deadline } = lease;
   const { now, expire } = reader.turn;
   const givenUp = lease.orphan && now.mono >= model.orphanDeadline;
-  expect(expire && (deadline <= now.mono || givenUp), () => `the lease of ${message.name} ended ${deadline - now.mono} ms early`);
+  expect(
+    expire && (deadline <= now.mono || givenUp),
+    () => `the lease of ${message.name} ended ${deadline - now.mono} ms early`,
+  );
   noteLoss(reader, lease);
   model.endLease(lease, true);
   model.coverage.expiries += 1;

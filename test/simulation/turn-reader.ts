@@ -52,6 +52,7 @@ export class TurnReader {
         case "moved":
         case "removed":
           return mutation;
+        default:
       }
     }
     return undefined;
@@ -79,7 +80,7 @@ export class TurnReader {
 
   mutation<T extends Mutation["type"]>(type: T): MutationOf<T> {
     const mutation = this.#peek();
-    expect(mutation?.type === type, () => `a mutation ${type} was due, there is ${JSON.stringify(mutation)}`);
+    expect(mutation?.type === type, () => `a mutation ${type} was due, there is ${shown(mutation)}`);
     this.#mutation += 1;
     return mutation as MutationOf<T>;
   }
@@ -115,8 +116,13 @@ export class TurnReader {
   }
 
   done(): void {
-    expect(this.#peek() === undefined, () => `the mutation ${JSON.stringify(this.#peek())} has no cause`);
+    expect(this.#peek() === undefined, () => `the mutation ${shown(this.#peek())} has no cause`);
     const question = this.peekQuestion();
     expect(question === undefined, () => `the question ${JSON.stringify(question)} has no cause`);
   }
+}
+
+/** A lane knows its key, which knows it. */
+export function shown(what: object | undefined): string {
+  return JSON.stringify(what, (name, value: unknown) => (name === "lane" ? "..." : value));
 }

@@ -240,7 +240,14 @@ describe("dead-letter queues", () => {
     const [one, two] = consumer.pull(2) as [Delivery, Delivery];
     const nack = ({ id, token }: Delivery) => {
       const items = [{ id, token, action: "nack" as const, error: "no", deadLetter: true, extendMs: 0 }];
-      return { type: "settle" as const, request: driver.nextNumber(), queue: "q", connection: 1, principal: "p", items };
+      return {
+        type: "settle" as const,
+        request: driver.nextNumber(),
+        queue: "q",
+        connection: 1,
+        principal: "p",
+        items,
+      };
     };
     driver.turn([{ type: "delete-queue", request: driver.nextNumber(), name: "q.dlq" }, nack(one)]);
     // The old one is being emptied still.

@@ -86,9 +86,13 @@ describe("a deleted queue", () => {
     driver.run(deleteQueue(driver, "r.dlq"));
     assert.equal(driver.core.state.table.size, 0);
     const failures = driver.mutations.flatMap((each) => (each.type === "dropped" ? [each.failure] : []));
-    assert.deepEqual(
-      failures.map((each) => `${each?.queueNumber}:${each?.sequence}`).sort(),
-      ["3:1", "3:2", "3:3", "3:4", "3:5", "4:1"],
-    );
+    assert.deepEqual(failures.map((each) => `${each?.queueNumber}:${each?.sequence}`).sort(), [
+      "3:1",
+      "3:2",
+      "3:3",
+      "3:4",
+      "3:5",
+      "4:1",
+    ]);
   });
 });

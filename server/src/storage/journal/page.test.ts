@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { NumberedLane } from "../../core/mutations.ts";
 import { ByteReader } from "./bytes.ts";
 import { envelopeBytes } from "./envelope.ts";
 import { PageWriter, type StoredState, readPageCommit, readPageMessages } from "./page.ts";
@@ -73,7 +72,7 @@ test("a page is read as it was written, whatever its messages are in", () => {
       const writer = new PageWriter();
       writer.begin(commit);
       for (const [place, ...rest] of messages) {
-        writer.message({ ...place, numberedIn: 0, number: 0 } as NumberedLane, ...rest);
+        writer.message({ ...place, numberedIn: 0, number: 0 }, ...rest);
       }
       const { value } = writer.take(7, 9);
       const reader = new ByteReader(value, envelopeBytes);
