@@ -81,7 +81,8 @@ function checkEnqueue(model: Model, reader: TurnReader, command: CommandOf<"enqu
     const outcome = outcomes[at];
     const queue = model.queuesByName.get(item.queue);
     if (queue === undefined) {
-      expect(typeof outcome === "object" && outcome.reason === "QUEUE_NOT_FOUND", () => "enqueued to no queue");
+      const refused = typeof outcome === "object" && "reason" in outcome && outcome.reason === "QUEUE_NOT_FOUND";
+      expect(refused, () => "enqueued to no queue");
       continue;
     }
     const key = model.keyOf(queue, item.fairnessKey);
