@@ -81,3 +81,15 @@ test("a checkpoint ends although a sparse payload record cannot be read", () => 
   assert.ok(turns < 100, "the checkpoint is over");
   assert.equal(record.aliveMessages, 10, "what cannot be read stays where it is");
 });
+
+test("a purge leaves no bytes of messages that came in its very turn", () => {
+  const driver = new EngineDriver(checkpoint);
+  driver.turn(create("q"));
+  driver.turn(enqueue({}, {}), { type: "purge", request: 3, queue: "q" });
+  const { effects } = driver.turn();
+  assert.deepEqual(
+    effects.map((effect) => (effect.type === "purged" ? effect.messages : effect.type)),
+    [2],
+  );
+  assert.equal(driver.engine.journal.ledger.records.size, 0);
+});

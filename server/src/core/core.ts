@@ -74,8 +74,9 @@ export class Core {
     const steady = now.mono + this.startClock(now);
     const turn = new Turn(now, steady, this.#entropy, this.#limits.leasesPerTurn, this.#limits.slicePerTurn);
     this.#turn = turn;
-    // Before the commands: a message that came in the very turn that deletes its queue has no place in storage yet.
+    // Before the commands: a message that came in the very turn that deletes or purges its queue has no place in storage yet.
     this.#dropping = this.state.dying.step(this.state, turn);
+    this.purges.step(this.state, turn);
     if (!this.#resumed) this.#resume(turn);
   }
 
@@ -250,7 +251,7 @@ export class Core {
     const outlived = expireMessages(this, turn);
     const waking = wakeDue(this, turn);
     const forgetting = forgetKeys(this.state, turn);
-    const purging = this.purges.step(this.state, turn);
+    const purging = this.purges.size > 0;
     const dropping = this.#dropping || this.state.dying.size > 0;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));

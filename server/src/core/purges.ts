@@ -23,14 +23,18 @@ interface Purge {
 export class Purges {
   readonly #running: Purge[] = [];
 
+  get size(): number {
+    return this.#running.length;
+  }
+
   add(queue: Queue, request: number): void {
     this.#running.push({ queue, before: queue.nextSequence, request, row: 0, removed: 0 });
   }
 
-  /** One slice of the oldest; true when there is more to do. */
-  step(state: State, turn: Turn): boolean {
+  /** One slice of the oldest. */
+  step(state: State, turn: Turn): void {
     const purge = this.#running[0];
-    if (purge === undefined) return false;
+    if (purge === undefined) return;
     const { queue, request } = purge;
     if (queue.dead) {
       turn.effects.push({ type: "failed", request, failure: unknownQueue(queue.name) });
@@ -39,7 +43,6 @@ export class Purges {
       turn.effects.push({ type: "purged", request, messages: purge.removed });
       this.#running.shift();
     }
-    return this.#running.length > 0;
   }
 
   /** true: at the end of the table. */
