@@ -72,16 +72,16 @@ export class Actions {
     const request = this.#number();
     const choice = random.below(20);
     const name = random.oneIn(3) ? random.pick(deadLetterNames) : random.pick(queueNames);
-    if (choice < 5) this.#send({ type: "queue-stats", request, name, topKeys: random.below(4) });
-    else if (choice < 7) this.#send({ type: "list-queues", request, after: "", limit: 100 });
-    else if (choice < 9) this.#stopStream();
-    else if (choice < 10) this.#disconnect();
-    else if (choice < 11) {
+    if (choice < 3) this.#send({ type: "queue-stats", request, name, topKeys: random.below(4) });
+    else if (choice < 4) this.#send({ type: "list-queues", request, after: "", limit: 100 });
+    else if (choice < 6) this.#stopStream();
+    else if (choice < 7) this.#disconnect();
+    else if (choice < 9) {
       this.#send({ type: "delete-queue", request, name });
       if (random.oneIn(2)) this.#createQueue(name);
-    } else if (choice < 15) this.#createQueue(name);
-    else if (choice < 17) this.#send({ type: "update-queue", request, name, settings: drawChange(random) });
-    else if (choice < 18) {
+    } else if (choice < 14) this.#createQueue(name);
+    else if (choice < 16) this.#send({ type: "update-queue", request, name, settings: drawChange(random) });
+    else if (choice < 17) {
       const queue = model.queuesByName.get(name);
       if (queue === undefined) return;
       this.#world.coverage.quarantined += 1;

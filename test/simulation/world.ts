@@ -60,7 +60,7 @@ export class World {
     for (let step = 0; step < steps; step += 1) {
       this.coverage.steps += 1;
       this.#actions.act();
-      if (step === certainCrash || this.random.oneIn(1_200)) this.#crash();
+      if (step === certainCrash || this.random.oneIn(1_800)) this.#crash();
       else this.#proceed();
     }
     this.#drain();
@@ -73,6 +73,7 @@ export class World {
       // The moment between the commits of two shards is rare, so it gets more than its share of crashes.
       const { system, data } = this.#underWay;
       if (system.length > 0 && data.length > 0 && this.random.oneIn(12)) this.#crash(1);
+      else if (this.random.oneIn(700)) this.#crash();
       else if (this.random.below(10) < 6) this.#commit(this.#underWay);
     } else if (this.random.below(10) < 5) this.#turn();
   }

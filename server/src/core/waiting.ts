@@ -20,8 +20,9 @@ function wake(core: Endings, turn: Turn, heap: SlotHeap, now: number): boolean {
     if (turn.sliceBudget <= 0) return true;
     turn.sliceBudget -= 1;
     heap.remove(slot);
-    // Of a deleted queue it stays in no order, until it goes.
-    if (!state.laneOf(slot).key.queue.dead) table.setReadyAt(slot, readyClock.readDue(turn, now - due));
+    // Of a deleted queue it needs no place until it goes.
+    const { dead } = state.laneOf(slot).key.queue;
+    table.setReadyAt(slot, dead ? 0 : readyClock.readDue(turn, now - due));
     state.makeReady(slot);
   }
   return false;
