@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { ServerProcess } from "../e2e/server-process.ts";
-import { inPage, openPage, servePage, startBrowser } from "./browser.ts";
+import { PageServer, inPage, openPage, startBrowser } from "./browser.ts";
 import type { TransportName } from "./browser/page.ts";
 import { suiteScope } from "./suite-scope.ts";
 
@@ -20,7 +20,9 @@ describe("a browser", () => {
   let origin: string;
   before(async () => {
     browser = await startBrowser(scope);
-    origin = await servePage(scope);
+    const pages = await PageServer.start(scope);
+    await pages.serve('import "./browser/page.ts";');
+    origin = pages.origin;
   });
 
   for (const [name, contentType] of transports) {
