@@ -54,11 +54,12 @@ describe("a browser", () => {
 
       test("reads errors with reason, field and text", async () => {
         const page = await openPage(browser, origin);
-        const { enqueue, consume, create } = await inPage(page, "errors", name, server.url);
+        const { enqueue, consume, create, elsewhere } = await inPage(page, "errors", name, server.url);
         assert.deepEqual([enqueue.code, enqueue.reason], ["NotFound", "QUEUE_NOT_FOUND"]);
         assert.match(enqueue.message, /^queue "a: größer" does not exist; create it/);
         assert.deepEqual([consume.code, consume.reason], ["NotFound", "QUEUE_NOT_FOUND"]);
         assert.deepEqual([create.code, create.reason, create.field], ["InvalidArgument", "INVALID_QUEUE_NAME", "name"]);
+        assert.deepEqual([elsewhere.code, elsewhere.reason], ["Unimplemented", "NOT_IMPLEMENTED"]);
         await page.close();
       });
 
