@@ -84,7 +84,7 @@ export class Lease<T = Uint8Array> {
     if (this.#abort === undefined) {
       const abort = new AbortController();
       this.#abort = abort;
-      if (this.#held.loss === undefined) this.#held.onLost = (why) => abort.abort(why);
+      if (this.#held.loss === undefined) this.#held.onLost = { lost: (why) => abort.abort(why) };
       else abort.abort(this.#held.loss);
     }
     return this.#abort.signal;

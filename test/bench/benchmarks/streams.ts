@@ -31,6 +31,12 @@ interface Variant {
   readonly keys: number;
 }
 
+interface LifecycleVariant extends Omit<Variant, "client"> {
+  readonly client: LifecycleTask["client"];
+  /** Messages that wait from the beginning on. */
+  readonly backlog: number;
+}
+
 export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant): Promise<Throughput> {
   return runLoad<Throughput>(bench, {
     name,
@@ -46,7 +52,7 @@ export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant):
   });
 }
 
-export function runLifecycle(bench: Bench, variant: Variant & { readonly backlog: number }): Promise<Throughput> {
+export function runLifecycle(bench: Bench, variant: LifecycleVariant): Promise<Throughput> {
   const { name, client, keys, backlog } = variant;
   return runLoad<Throughput>(bench, {
     name,
@@ -98,5 +104,30 @@ export const lifecycle: Benchmark = {
         run: async () =>
           measured(await runLifecycle(bench, { name: `lifecycle-${client}`, client, keys: 0, backlog: 0 })),
       })),
+    }),
+};
+
+function lifecycleSide(bench: Bench, client: "generated" | "work", what: string): Side {
+  const name = `sdk-work-${client}`;
+  return {
+    name: client,
+    what: `StreamEnqueue in frames of 100 by the generated client -> ${what}; fsync on every commit`,
+    run: async () => measured(await runLifecycle(bench, { name, client, keys: 0, backlog: 0 })),
+  };
+}
+
+export const sdkWork: Benchmark = {
+  name: "sdk-work",
+  run: (bench) =>
+    runPairs(bench, {
+      name: "sdk-work",
+      unit: "acked/s",
+      peer: lifecycleSide(bench, "generated", "StreamLease and acks in a loop, generated client"),
+      fila: [
+        {
+          ...lifecycleSide(bench, "work", "work() of @fila/sdk with a trivial handler"),
+          target: { kind: "at least", value: 0.85 },
+        },
+      ],
     }),
 };
