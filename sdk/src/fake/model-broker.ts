@@ -30,6 +30,11 @@ export class ModelBroker {
     return this.messages.every(({ acked }) => acked);
   }
 
+  /** A stream stands, and has been answered. */
+  get connected(): boolean {
+    return this.#subscribed !== undefined;
+  }
+
   /** Unused credit of the stream that stands. */
   get credit(): number {
     return this.#credit;
