@@ -1,7 +1,7 @@
 import { Args } from "@oclif/core";
-import { BaseCommand } from "../../base-command.ts";
+import { ClientCommand } from "../../client-command.ts";
 
-export default class QueueDelete extends BaseCommand {
+export default class QueueDelete extends ClientCommand {
   static override summary = "Delete a queue with all its messages.";
   static override examples = ["<%= config.bin %> queue delete emails"];
   static override args = {
