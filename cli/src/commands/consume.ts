@@ -116,7 +116,10 @@ export default class Consume extends ClientCommand {
                 }),
           stderr,
         }),
-      handled: (message) => this.#tellHandled(message, flags.json),
+      // Who takes no output hears of no failures either.
+      handled: (message) => {
+        if (!output.closedByReader) this.#tellHandled(message, flags.json);
+      },
     });
     using stop = new StopSignals(() => worker.kill());
     stop.signal.addEventListener("abort", () => {

@@ -79,7 +79,9 @@ function startFailure(error: unknown, listen: string): unknown {
     const message = `another program listens at ${listen}; choose another port with --port, or --port 0 for a free one`;
     return new CommandFailure("failed_precondition", "ADDRESS_IN_USE", message, exitCodes.conflict);
   }
-  return new UsageError(`--listen ${listen}: ${error.message}`);
+  return new UsageError(
+    error.message.replace(/^server\.listen_addr:?/, "--listen").replace(/set insecure = .*/, "add --insecure"),
+  );
 }
 
 async function createQueues(url: string, queues: readonly string[]): Promise<void> {

@@ -44,16 +44,14 @@ export default class Enqueue extends ClientCommand {
       description: "Of each line: JavaScript regular expression whose first group is the fairness key.",
       exclusive: ["key-from"],
     }),
-    "key-from": Flags.string({ description: `With --ndjson: ${pathHelp} to the fairness key.`, dependsOn: ["ndjson"] }),
+    "key-from": Flags.string({ description: `With --ndjson: ${pathHelp} to the fairness key.` }),
     weight: Flags.integer({ description: "Weight of the fairness key from now on, 1 to 1,000.", min: 1, max: 1000 }),
     "weight-from": Flags.string({
       description: "With --ndjson: path to the weight; --weight where there is none.",
-      dependsOn: ["ndjson"],
     }),
     cost: Flags.integer({ description: "What a delivery takes from the key's share, 1 to 1,000.", min: 1, max: 1000 }),
     "cost-from": Flags.string({
       description: "With --ndjson: path to the cost; --cost where there is none.",
-      dependsOn: ["ndjson"],
     }),
     header: Flags.string({
       description: "Header as name=value; may be repeated.",
@@ -69,7 +67,6 @@ export default class Enqueue extends ClientCommand {
       description: "With --ndjson: path to a throttle key; may be repeated.",
       multiple: true,
       multipleNonGreedy: true,
-      dependsOn: ["ndjson"],
     }),
     "no-progress": Flags.boolean({ description: "No count while it works, which only a terminal shows." }),
   };
@@ -83,6 +80,9 @@ export default class Enqueue extends ClientCommand {
           ? `give a message or --${flags.lines ? "lines" : "ndjson"}, not both`
           : "there is no message; give one after the queue, or --lines or --ndjson and stdin",
       );
+    }
+    for (const name of ["key-from", "weight-from", "cost-from", "throttle-key-from"] as const) {
+      if (flags[name] !== undefined && !flags.ndjson) throw new UsageError(`--${name} needs --ndjson`);
     }
     if (flags["key-regex"] !== undefined && !fromInput) throw new UsageError("--key-regex needs --lines or --ndjson");
     const options: EnqueueOptions = {

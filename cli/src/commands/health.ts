@@ -17,14 +17,18 @@ export default class Health extends ClientCommand {
   static override examples = ["<%= config.bin %> health", "<%= config.bin %> health --wait 30s && ./start-workers.sh"];
 
   static override flags = {
-    wait: Flags.string({ description: "How long to wait for it, like 30s or 2m.", helpValue: "DURATION" }),
+    wait: Flags.string({
+      description: "How long to wait for it, like 30s or 2m.",
+      default: "0",
+      helpValue: "DURATION",
+    }),
   };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Health);
     await using fila = await this.client(flags.addr);
     const { milliseconds } = await import("@fila/sdk");
-    const waitMs = flags.wait === undefined ? 0 : milliseconds(flags.wait as Duration, "--wait");
+    const waitMs = milliseconds(/^\d+$/.test(flags.wait) ? Number(flags.wait) : (flags.wait as Duration), "--wait");
     const deadline = performance.now() + waitMs;
     for (;;) {
       try {
