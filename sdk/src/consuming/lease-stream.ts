@@ -30,7 +30,7 @@ export interface LostLease {
   readonly reason: string;
 }
 
-/** Told in the order of the wire, but for what is lost: that is told first. `closed` comes once and last. */
+/** Told in the order of the wire, but for what is lost: that may have come in the same response, and is told behind it. `closed` comes once and last. */
 export interface LeaseStreamEvents {
   subscribed(visibilityTimeoutMs: number, adopted: readonly AdoptedLease[]): void;
   leased(deliveries: readonly Delivery[]): void;
@@ -194,8 +194,8 @@ export class LeaseStream {
           break;
       }
     }
-    if (lost.length > 0) this.#events.lost(lost);
     if (deliveries.length > 0) this.#events.leased(deliveries);
+    if (lost.length > 0) this.#events.lost(lost);
     if (this.#settlements.collected > 0) this.schedule();
     this.#events.responded();
   }

@@ -1,49 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Code } from "@connectrpc/connect";
-import { FakeClock } from "../fake/fake-clock.ts";
-import { FakeStreams, lostConnection, turn } from "../fake/fake-streams.ts";
+import { lostConnection, turn, type FakeStreams } from "../fake/fake-streams.ts";
+import { workerInHand } from "../fake/worker-in-hand.ts";
 import { SettlementAction } from "../gen/index.ts";
-import { bytes, type WorkOptions } from "../index.ts";
-import type { Handler, HandlerContext } from "./handler.ts";
-import { WorkerEngine } from "./worker.ts";
-import { checkWorkOptions } from "./worker-options.ts";
-
-interface Bench {
-  readonly clock: FakeClock;
-  readonly streams: FakeStreams;
-  readonly worker: WorkerEngine<Uint8Array>;
-  /** Contexts of handlers that run, by message id; none of them ever returns unless `release` is called. */
-  readonly contexts: Map<string, HandlerContext>;
-  readonly release: (id: string) => void;
-  readonly errors: unknown[];
-}
-
-function bench(options: WorkOptions = {}): Bench {
-  const clock = new FakeClock();
-  const streams = new FakeStreams();
-  const contexts = new Map<string, HandlerContext>();
-  const ends = new Map<string, () => void>();
-  const errors: unknown[] = [];
-  const handler: Handler<Uint8Array> = ({ id }, context) => {
-    contexts.set(id, context);
-    return new Promise((resolve) => ends.set(id, resolve));
-  };
-  const worker = new WorkerEngine(
-    { queue: "q", session: "s", workerId: "", visibilityTimeoutMs: 0 },
-    bytes,
-    handler,
-    checkWorkOptions({ concurrency: 2, prefetch: 2, onError: (error) => errors.push(error), ...options }),
-    {
-      open: streams.open,
-      fallback: { settle: () => assert.fail() },
-      clock,
-      finishTimeoutMs: 5_000,
-      gone: () => undefined,
-    },
-  );
-  return { clock, streams, worker, contexts, errors, release: (id) => ends.get(id)?.() };
-}
 
 /** What was extended since the last look, with for how long, milliseconds. */
 function extended({ last }: FakeStreams): [string, number][] {
@@ -56,7 +16,7 @@ function extended({ last }: FakeStreams): [string, number][] {
 }
 
 test("all that the worker has is extended at a third of its time, in one request, by one timer; and nothing while it has nothing", async () => {
-  const { clock, streams, release } = bench();
+  const { clock, streams, release } = workerInHand();
   assert.equal(clock.armed, 0);
   streams.last.subscribe(30_000);
   assert.equal(clock.armed, 0);
@@ -95,7 +55,7 @@ test("all that the worker has is extended at a third of its time, in one request
 });
 
 test("a failed extension is tried again with the next beat, and breaks nothing", async () => {
-  const { clock, streams, errors } = bench({ concurrency: 1, prefetch: 0 });
+  const { clock, streams, errors } = workerInHand({ concurrency: 1, prefetch: 0 });
   streams.last.subscribe(30_000);
   streams.last.deliver("a");
   clock.advance(10_000);
@@ -108,7 +68,7 @@ test("a failed extension is tried again with the next beat, and breaks nothing",
 });
 
 test("a refused extension is a lost lease", async () => {
-  const { clock, streams, contexts, errors } = bench({ concurrency: 1, prefetch: 0 });
+  const { clock, streams, contexts, errors } = workerInHand({ concurrency: 1, prefetch: 0 });
   streams.last.subscribe(30_000);
   streams.last.deliver("a");
   const { signal } = contexts.get("a")!;
@@ -120,7 +80,7 @@ test("a refused extension is a lost lease", async () => {
 });
 
 test("nothing is extended whose nack is under way", async () => {
-  const { clock, streams, worker } = bench({ concurrency: 1, prefetch: 0 });
+  const { clock, streams, worker } = workerInHand({ concurrency: 1, prefetch: 0 });
   streams.last.subscribe(30_000);
   streams.last.deliver("a");
   await turn();
@@ -133,7 +93,7 @@ test("nothing is extended whose nack is under way", async () => {
 });
 
 test("a handler's own extension sets the base", async () => {
-  const { clock, streams, contexts } = bench({ concurrency: 1, prefetch: 0 });
+  const { clock, streams, contexts } = workerInHand({ concurrency: 1, prefetch: 0 });
   streams.last.subscribe(30_000);
   streams.last.deliver("a");
   const { extend } = contexts.get("a")!;
@@ -159,7 +119,7 @@ test("a handler's own extension sets the base", async () => {
 });
 
 test("after a restart a lease that was extended for longer is extended again at once", async () => {
-  const { clock, streams, contexts } = bench({ concurrency: 1, prefetch: 1 });
+  const { clock, streams, contexts } = workerInHand({ concurrency: 1, prefetch: 1 });
   streams.last.subscribe(30_000);
   streams.last.deliver("a", "b");
   const longer = contexts.get("a")!.extend("10m");
@@ -178,7 +138,7 @@ test("after a restart a lease that was extended for longer is extended again at 
 });
 
 test("extend: false extends nothing but what a handler asks for; a maximum ends it", async () => {
-  const off = bench({ extend: false, concurrency: 1, prefetch: 0 });
+  const off = workerInHand({ extend: false, concurrency: 1, prefetch: 0 });
   off.streams.last.subscribe(30_000);
   off.streams.last.deliver("a");
   off.clock.advance(100_000);
@@ -188,7 +148,7 @@ test("extend: false extends nothing but what a handler asks for; a maximum ends 
   await turn();
   assert.deepEqual(extended(off.streams), [["a", 0]]);
 
-  const { clock, streams } = bench({ extend: { maximum: "45s" }, concurrency: 1, prefetch: 0 });
+  const { clock, streams } = workerInHand({ extend: { maximum: "45s" }, concurrency: 1, prefetch: 0 });
   streams.last.subscribe(30_000);
   streams.last.deliver("a");
   const seen: unknown[] = [];

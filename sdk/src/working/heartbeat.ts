@@ -46,13 +46,13 @@ export class Heartbeat {
 
   /** A stream stands. Leases taken up again last as long as they were granted for, whatever they were extended to. */
   resume(visibilityMs: number): void {
-    this.#visibilityMs = visibilityMs;
+    this.#visibilityMs = Math.max(shortestMs, visibilityMs);
     this.#paused = false;
     const now = this.#clock.now();
     for (const lease of this.#leases()) {
       const beat = this.#beatOf(lease);
       beat.renewing = false;
-      beat.renewAt = beat.baseMs === 0 ? now + visibilityMs * part : now;
+      beat.renewAt = beat.baseMs === 0 ? now + this.#visibilityMs * part : now;
       if (this.#on) this.#arm(beat.renewAt, now);
     }
   }
