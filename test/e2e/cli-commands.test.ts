@@ -278,7 +278,7 @@ test("dev: queues by name, and no address beyond this machine by accident", asyn
   }
 });
 
-test("health: serving, not serving, not there, and waited for", async () => {
+test("health: serving, not serving, not there, and waited for", async (t) => {
   assert.deepEqual(await fila(["health"]), { status: 0, stdout: "serving\n", stderr: "" });
   // A server whose answers to Check can be chosen: 2 is NOT_SERVING, 1 is SERVING.
   const answers = [2, 2, 2, 1];
@@ -286,6 +286,7 @@ test("health: serving, not serving, not there, and waited for", async () => {
     response.writeHead(200, { "content-type": "application/proto" });
     response.end(Buffer.from([8, answers.shift()!]));
   });
+  t.after(() => checked.close());
   checked.listen(0, "127.0.0.1");
   await once(checked, "listening");
   const there = ["health", "--addr", `127.0.0.1:${(checked.address() as AddressInfo).port}`];

@@ -175,15 +175,16 @@ test("a second Ctrl-C kills the commands with all that they started, and their m
   );
 });
 
-test("a server that goes away ends it with 5, after its commands", async () => {
+test("a server that goes away ends it with 5, after its commands", async (t) => {
   const own = await FilaCommand.withBroker();
+  t.after(() => own.stop());
   const { command, open } = gate("orphan");
   await own.run(["queue", "create", "q"]);
   await own.run(["enqueue", "q", "m"]);
   const child = own.start(["consume", "q", "--exec", `echo began; ${command}; echo done`, "--concurrency", "2"]);
   const ended = ending(child);
   await says(child.stdout, /began/);
-  await own.stop();
+  await own.stopBroker();
   await open();
   const { status, stdout } = await ended;
   assert.deepEqual([status, stdout], [5, "began\ndone\n"]);

@@ -118,7 +118,7 @@ test("Ctrl-C ends the reading, and what was sent is told", async () => {
   assert.equal(await cli.depth("stopped"), 2);
 });
 
-test("a second Ctrl-C does not wait for answers", async () => {
+test("a second Ctrl-C does not wait for answers", async (t) => {
   // A server that takes everything and answers nothing.
   const silent = http2.createServer();
   const taken = new Promise<void>((resolve) => {
@@ -128,6 +128,7 @@ test("a second Ctrl-C does not wait for answers", async () => {
       stream.once("data", () => resolve());
     });
   });
+  t.after(() => silent.close());
   silent.listen(0, "127.0.0.1");
   await once(silent, "listening");
   const child = cli.start(["enqueue", "q", "--lines"], {
@@ -141,7 +142,6 @@ test("a second Ctrl-C does not wait for answers", async () => {
   await told;
   child.kill("SIGINT");
   assert.equal((await ended)[0], 130);
-  silent.close();
 });
 
 test("what seq writes comes out again, line for line", async () => {

@@ -16,11 +16,13 @@ export interface Ended {
 /** A broker in memory, and the command with FILA_ADDR set to it. */
 export class FilaCommand {
   readonly addr: string;
-  readonly stop: () => Promise<void>;
+  /** Ends the broker alone. */
+  readonly stopBroker: () => Promise<void>;
+  readonly #children = new Set<ChildProcessWithoutNullStreams>();
 
-  private constructor(addr: string, stop: () => Promise<void>) {
+  private constructor(addr: string, stopBroker: () => Promise<void>) {
     this.addr = addr;
-    this.stop = stop;
+    this.stopBroker = stopBroker;
   }
 
   static async withBroker(): Promise<FilaCommand> {
@@ -30,7 +32,16 @@ export class FilaCommand {
   }
 
   start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
-    return spawn(bin, args, { env: { ...process.env, FILA_ADDR: this.addr, ...env }, stdio: "pipe" });
+    const child = spawn(bin, args, { env: { ...process.env, FILA_ADDR: this.addr, ...env }, stdio: "pipe" });
+    this.#children.add(child);
+    child.once("exit", () => this.#children.delete(child));
+    return child;
+  }
+
+  /** Kills what a failed test left running, and ends the broker. */
+  async stop(): Promise<void> {
+    for (const child of this.#children) child.kill("SIGKILL");
+    await this.stopBroker();
   }
 
   async run(args: readonly string[], input: string | Uint8Array = "", env: NodeJS.ProcessEnv = {}): Promise<Ended> {
