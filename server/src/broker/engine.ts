@@ -5,6 +5,7 @@ import { Core, type CoreLimits } from "../core/core.ts";
 import type { Delivery, Effect } from "../core/effects.ts";
 import { type StoredLease, Restorer } from "../core/restore.ts";
 import { MessageState } from "../core/message-table.ts";
+import type { Mutation } from "../core/mutations.ts";
 import type { Entropy, Now } from "../core/turn.ts";
 import type { Catalog } from "../storage/journal/catalog.ts";
 import { Checkpoint, type CheckpointOptions, type LoadedRecords } from "../storage/journal/checkpoint.ts";
@@ -36,6 +37,8 @@ export interface TurnOutput {
   readonly system: readonly Op[];
   /** Operations of the data shard; none when the turn changed nothing. */
   readonly data: readonly Op[];
+  /** What the operations write down; for those who count. */
+  readonly mutations: readonly Mutation[];
   /** To be released when both are durable. */
   readonly effects: readonly Effect[];
   /** There is more to do right away. */
@@ -106,7 +109,7 @@ export class Engine {
     const data = changed ? journal.encode(mutations, now.wall) : [];
     if (slicing) checkpoint.slice(loaded, data);
     else if (!checkpoint.active && checkpoint.due) checkpoint.begin();
-    return { system, data, effects, more };
+    return { system, data, mutations, effects, more };
   }
 
   /** Valid until the next turn. undefined: the message is gone. */

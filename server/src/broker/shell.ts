@@ -276,7 +276,10 @@ export class Shell implements Broker {
 
   #startLoop(): TurnLoop {
     return new TurnLoop(this.#life, this.#mailbox, this.#options.clock, {
-      release: (effects, loads) => this.#release(effects, loads),
+      release: ({ mutations, effects }, loads, commitMs) => {
+        this.#options.observer?.released(mutations, effects, commitMs);
+        this.#release(effects, loads);
+      },
       failed: (error) => this.#failed(error),
     });
   }
