@@ -32,6 +32,7 @@ export class Http1Door {
   readonly #rarely: RareLog;
   readonly #connections = new WeakMap<Socket, Connection>();
   #closing = false;
+  openConnections = 0;
 
   constructor(limits: ServerLimits, handlers: Http1Handlers, log: Log, rarely: RareLog) {
     this.#handlers = handlers;
@@ -57,7 +58,11 @@ export class Http1Door {
   accept(socket: Socket): void {
     const connection: Connection = { id: this.#handlers.connected(), answering: 0, answered: false, refused: false };
     this.#connections.set(socket, connection);
-    socket.once("close", () => this.#handlers.disconnected(connection.id));
+    this.openConnections++;
+    socket.once("close", () => {
+      this.openConnections--;
+      this.#handlers.disconnected(connection.id);
+    });
     this.#server.emit("connection", socket);
     socket.resume();
   }

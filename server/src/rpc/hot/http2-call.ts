@@ -15,8 +15,10 @@ export interface HotLimits {
 
 /** What calls report when they are over. */
 export interface CallReport {
+  /** One of the names in the contract; "unknown" for a procedure that there is not. */
   readonly method: string;
-  readonly protocol: "grpc" | "connect";
+  /** By hand, or "library": whatever the RPC library speaks. */
+  readonly protocol: "grpc" | "connect" | "library";
   /** gRPC's number of the status; 1 = the client was gone before the end. */
   readonly code: number;
   readonly durationMs: number;
