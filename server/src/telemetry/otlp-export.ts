@@ -22,25 +22,25 @@ type HrTime = MetricData["dataPoints"][number]["startTime"];
 /** ExportResultCode.SUCCESS of a package that is not ours to import. */
 const exported = 0;
 const refused = new Error("refused");
-/** What a stopping broker waits for its last export. */
-const lastExportMs = 2_000;
 
 export interface OtlpOptions {
   /** Without its "/v1/metrics", which is added unless it is there. */
   readonly endpoint: string;
   readonly intervalMs: number;
   readonly serviceName: string;
+  /** How long `stop` waits for the last export. Default: 2 s. */
+  readonly lastExportMs?: number;
   readonly read: () => Readings;
   readonly log: Log;
 }
 
 export interface OtlpExport {
-  /** Sends what there is, waits for that at most 2 s, and ends. Never rejects. */
+  /** Sends what there is, waits for that as long as it may, and ends. Never rejects. */
   stop(): Promise<void>;
 }
 
 export function startOtlpExport(options: OtlpOptions): OtlpExport {
-  const { intervalMs, read, log } = options;
+  const { intervalMs, lastExportMs = 2_000, read, log } = options;
   const url = metricsUrl(options.endpoint);
   const exporter = new OTLPMetricExporter({ url: url.href });
   const serviceInstance = crypto.randomUUID();
@@ -91,7 +91,10 @@ export function startOtlpExport(options: OtlpOptions): OtlpExport {
       // What is under way was read before the last messages.
       const last = (underWay ?? Promise.resolve()).then(exportOnce);
       const { promise: enough, resolve } = Promise.withResolvers<unknown>();
-      const patience = setTimeout(() => resolve(undefined), lastExportMs);
+      const patience = setTimeout(() => {
+        log.warn("the last metrics were not exported: there was no answer in time", { host: url.host });
+        resolve(undefined);
+      }, lastExportMs);
       await Promise.race([last, enough]);
       clearTimeout(patience);
       void exporter.shutdown().catch(() => undefined);
