@@ -28,6 +28,8 @@ export interface OtlpOptions {
   readonly endpoint: string;
   readonly intervalMs: number;
   readonly serviceName: string;
+  /** How long one export may take, with what the exporter tries again by itself. Default: 5 s. */
+  readonly timeoutMs?: number;
   /** How long `stop` waits for the last export. Default: 2 s. */
   readonly lastExportMs?: number;
   readonly read: () => Readings;
@@ -40,9 +42,9 @@ export interface OtlpExport {
 }
 
 export function startOtlpExport(options: OtlpOptions): OtlpExport {
-  const { intervalMs, lastExportMs = 2_000, read, log } = options;
+  const { intervalMs, timeoutMs = 5_000, lastExportMs = 2_000, read, log } = options;
   const url = metricsUrl(options.endpoint);
-  const exporter = new OTLPMetricExporter({ url: url.href });
+  const exporter = new OTLPMetricExporter({ url: url.href, timeoutMillis: timeoutMs });
   const serviceInstance = crypto.randomUUID();
   const resource = ({ version }: Readings): Resource =>
     detectResources({ detectors: [resourceAttributesEnvDetector] }).merge(
