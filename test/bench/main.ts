@@ -9,6 +9,7 @@ import { endToEnd } from "./benchmarks/end-to-end.ts";
 import { keysEnqueue, keysLifecycle } from "./benchmarks/fairness-keys.ts";
 import { idle } from "./benchmarks/idle.ts";
 import { memory } from "./benchmarks/memory.ts";
+import { metricsCost } from "./benchmarks/metrics-cost.ts";
 import { lifecycle, sdkWork, streamEnqueue } from "./benchmarks/streams.ts";
 import { readProfile, summarize, summaryText } from "./cpu-profile.ts";
 import { describeMachine, fdatasyncRate } from "./machine.ts";
@@ -27,6 +28,7 @@ const benchmarks: readonly Benchmark[] = [
   endToEnd,
   keysEnqueue,
   keysLifecycle,
+  metricsCost,
   memory,
   idle,
 ];

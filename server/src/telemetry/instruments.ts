@@ -61,8 +61,17 @@ const none: Attributes = {};
 /** OpenTelemetry's own mark for "all that have no series of their own"; no queue can be called that. */
 const others: Attributes = { "otel.metric.overflow": "true" };
 
-function ofQueue({ name }: QueueRow): Attributes {
-  return name === undefined ? others : { queue: name };
+const attributesOfRows = new WeakMap<QueueRow, Attributes>();
+
+/** The same object for all series of one row. */
+function ofQueue(row: QueueRow): Attributes {
+  if (row.name === undefined) return others;
+  let attributes = attributesOfRows.get(row);
+  if (attributes === undefined) {
+    attributes = { queue: row.name };
+    attributesOfRows.set(row, attributes);
+  }
+  return attributes;
 }
 
 function queueCounter(name: string, count: CountName, unit: string, description: string): NumberInstrument {

@@ -8,27 +8,27 @@ describe("the counters of a queue", () => {
     const made = await MeasuredBroker.open(t);
     for (const queue of ["q", "other"]) await made.broker.createQueue(queue, 1_000);
     await made.enqueue("q", ..."a b c d e f g h".split(" "));
-    assert.deepEqual(made.counts("q"), { enqueued: 8 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 8 });
     const { listener } = await made.lease("q", 4);
-    assert.deepEqual(made.counts("q"), { enqueued: 8, leased: 4 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 8, leased: 4 });
     const [first, second, third] = listener.deliveries;
 
     await made.settle("q", "ack", [first!]);
     // Again, and with a token that nobody has: neither changes anything.
     assert.deepEqual(await made.settle("q", "ack", [first!]), [undefined]);
     assert.equal(typeof (await made.settle("q", "ack", [{ ...second!, token: first!.token }]))[0], "object");
-    assert.deepEqual(made.counts("q"), { enqueued: 8, leased: 4, acked: 1 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 8, leased: 4, acked: 1 });
 
     await made.settle("q", "extend", [second!, third!]);
     await made.settle("q", "nack", [second!]);
     await made.settle("q", "release", [third!]);
     const settled = { enqueued: 8, leased: 4, acked: 1, extended: 2, nacked: 1, released: 1 };
-    assert.deepEqual(made.counts("q"), settled);
+    assert.deepEqual(await made.counts("q"), settled);
 
     made.clock.advance(1_001);
     await listener.until(({ lostLeases }) => lostLeases.length === 1);
-    assert.deepEqual(made.counts("q"), { ...settled, expired: 1 });
-    assert.deepEqual(made.counts("other"), {});
+    assert.deepEqual(await made.counts("q"), { ...settled, expired: 1 });
+    assert.deepEqual(await made.counts("other"), {});
   });
 
   it("tell a stream that died from one that gave back what it was never sent", async (t) => {
@@ -39,13 +39,13 @@ describe("the counters of a queue", () => {
     consumer.close(2);
     // Written were all three, which counts more than what the close says.
     await made.enqueue("q", "d");
-    assert.deepEqual(made.counts("q"), { enqueued: 4, leased: 3, stream_died: 3 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 4, leased: 3, stream_died: 3 });
     const unwritten = await made.lease("q", 0);
     unwritten.consumer.credit(2);
     await unwritten.listener.until(({ deliveries }) => deliveries.length === 2);
     unwritten.consumer.close(0);
     await made.enqueue("q", "e");
-    assert.deepEqual(made.counts("q"), { enqueued: 5, leased: 5, stream_died: 3, released: 2 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 5, leased: 5, stream_died: 3, released: 2 });
   });
 
   it("do not move before a commit is durable, and never for one that was rejected", async (t) => {
@@ -56,16 +56,16 @@ describe("the counters of a queue", () => {
     const enqueue = (): Promise<unknown> => new Promise((resolve) => made.broker.enqueue([item], resolve));
     const stored = enqueue();
     const commit = await made.storage.nextHeld();
-    assert.deepEqual(made.counts("q"), {});
+    assert.deepEqual(await made.counts("q"), {});
     commit.allow();
     await stored;
-    assert.deepEqual(made.counts("q"), { enqueued: 1 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 1 });
 
     const refused = enqueue();
     (await made.storage.nextHeld()).reject("failed", false);
     await refused;
-    assert.deepEqual(made.counts("q"), { enqueued: 1 });
-    const samples = made.samples();
+    assert.deepEqual(await made.counts("q"), { enqueued: 1 });
+    const samples = await made.samples();
     assert.equal(samples.get('fila_storage_errors_total{operation="commit"}'), 1);
     assert.equal(samples.get("fila_storage_commit_duration_seconds_count"), 2);
     assert.equal(samples.get("fila_broker_serving"), 0);
@@ -77,8 +77,8 @@ describe("the counters of a queue", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await enqueue();
-    assert.deepEqual(made.counts("q"), { enqueued: 2 });
-    assert.equal(made.samples().get("fila_broker_serving"), 1);
+    assert.deepEqual(await made.counts("q"), { enqueued: 2 });
+    assert.equal((await made.samples()).get("fila_broker_serving"), 1);
   });
 });
 
@@ -86,21 +86,21 @@ describe("gauges of a queue", () => {
   it("say how it stands, and go back to zero", async (t) => {
     const made = await MeasuredBroker.open(t);
     await made.broker.createQueue("q", 60_000);
-    const gauges = (): Record<string, number> => {
-      const all = [...made.samples()].map(
+    const gauges = async (): Promise<Record<string, number>> => {
+      const all = [...(await made.samples())].map(
         ([series, value]) => [/^fila_queue_(\w+)\{/.exec(series)?.[1], value] as const,
       );
       return Object.fromEntries(all.filter(([name]) => name !== undefined));
     };
     const idle = { depth: 0, in_flight: 0, consumers: 0, fairness_keys: 0, oldest_age_seconds: 0 };
-    assert.deepEqual(gauges(), idle);
+    assert.deepEqual(await gauges(), idle);
     await made.enqueue("q", "a", "b", "b");
     made.clock.advance(2_500);
     await made.enqueue("q", "c");
-    assert.deepEqual(gauges(), { ...idle, depth: 4, fairness_keys: 3, oldest_age_seconds: 2.5 });
+    assert.deepEqual(await gauges(), { ...idle, depth: 4, fairness_keys: 3, oldest_age_seconds: 2.5 });
     const { listener, consumer } = await made.lease("q", 2);
     // In turn: one of a, one of b. The second of b waits as long.
-    assert.deepEqual(gauges(), {
+    assert.deepEqual(await gauges(), {
       depth: 4,
       in_flight: 2,
       consumers: 1,
@@ -112,30 +112,30 @@ describe("gauges of a queue", () => {
     await made.settle("q", "ack", listener.deliveries);
     consumer.close(4);
     await made.enqueue("q");
-    assert.deepEqual(gauges(), idle);
+    assert.deepEqual(await gauges(), idle);
   });
 
   it("vanish with their queue, all of its series at once", async (t) => {
     const made = await MeasuredBroker.open(t);
     for (const queue of ["q", "stays"]) await made.broker.createQueue(queue, 1_000);
     await made.enqueue("q", "a");
-    assert.equal([...made.samples().keys()].filter((series) => series.includes('queue="q"')).length, 15);
+    assert.equal([...(await made.samples()).keys()].filter((series) => series.includes('queue="q"')).length, 15);
     await made.broker.deleteQueue("q");
-    const left = [...made.samples().keys()];
+    const left = [...(await made.samples()).keys()];
     assert.deepEqual(
       left.filter((series) => series.includes('"q"') || series.includes("overflow")),
       [],
     );
     // A new queue of that name begins anew.
     await made.broker.createQueue("q", 1_000);
-    assert.deepEqual(made.counts("q"), {});
+    assert.deepEqual(await made.counts("q"), {});
   });
 
   it("are bounded in number; what has no series of its own is shown together", async (t) => {
     const made = await MeasuredBroker.open(t, { maxQueueSeries: 5 });
     for (let at = 0; at < 40; at += 1) await made.broker.createQueue(`q${at}`, 1_000);
     for (let at = 0; at < 40; at += 1) await made.enqueue(`q${at}`, ...Array<string>(at).fill("k"));
-    const samples = made.samples();
+    const samples = await made.samples();
     const named = [...samples.keys()].filter((series) => series.startsWith("fila_messages_enqueued_total"));
     assert.deepEqual(
       named.sort(),
@@ -198,7 +198,7 @@ describe("what is measured of the broker as a whole", () => {
       made.metrics.onCall({ method, code });
     }
     made.clock.advance(4_000);
-    const samples = made.samples();
+    const samples = await made.samples();
     const shown = (start: string): unknown => [...samples].filter(([series]) => series.startsWith(start));
     assert.deepEqual(shown("fila_rpc_calls"), [
       ['fila_rpc_calls_total{method="Enqueue",code="OK"}', 2],

@@ -80,7 +80,7 @@ describe("the export over OTLP", () => {
     const exporting = exportOf(made, collector.url);
     const received = await collector.next();
     await exporting.stop();
-    const scraped = made.samples();
+    const scraped = await made.samples();
     assert.deepEqual(still(samplesOf(received)), still(scraped));
     assert.ok(scraped.size > 300);
     assert.equal(scraped.get("fila_delivery_latency_seconds_count"), 6);
@@ -164,7 +164,7 @@ describe("the text for Prometheus", () => {
   it("is what OpenTelemetry's own serializer makes of the same data, but for units in names", async (t) => {
     const made = await used(t);
     const readings = made.read();
-    const ours = parsePrometheus(prometheusText(instruments, { ...readings, calls: [...readings.calls] }));
+    const ours = parsePrometheus([...prometheusText(instruments, readings)].join(""));
     const data = resourceMetrics(resourceFromAttributes({}), {
       ...made.read(),
       memory: readings.memory,
@@ -193,15 +193,6 @@ describe("the text for Prometheus", () => {
     assert.equal(name("s", "histogram"), "fila_a_b_c_seconds");
     assert.equal(name("By", "gauge"), "fila_a_b_c_bytes");
     assert.equal(name("1", "gauge"), "fila_a_b_c");
-  });
-
-  it("has a description and a unit for every instrument, each named once", () => {
-    assert.equal(new Set(instruments.map(prometheusName)).size, instruments.length);
-    for (const { name, unit, description } of instruments) {
-      assert.match(name, /^fila(\.[a-z][a-z_]*)+$/);
-      assert.match(unit, /^(s|By|1|\{[a-z]+\})$/);
-      assert.match(description, /^[A-Z0-9].*\.$/);
-    }
   });
 });
 

@@ -11,19 +11,19 @@ export function prometheusName({ name, unit, kind }: Pick<Instrument, "name" | "
   return name.replaceAll(".", "_") + suffix + (kind === "counter" ? "_total" : "");
 }
 
-export function prometheusText(instruments: readonly Instrument[], readings: Readings): string {
-  let text = "";
+/** One part per instrument, each a few milliseconds at most, so that others may be heard between them. */
+export function* prometheusText(instruments: readonly Instrument[], readings: Readings): Generator<string> {
+  const labels = new LabelTexts();
   for (const instrument of instruments) {
     const name = prometheusName(instrument);
     const help = instrument.description.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-    text += `# HELP ${name} ${help}\n# TYPE ${name} ${instrument.kind}\n`;
-    if (instrument.kind === "histogram") {
-      text += bucketLines(name, instrument.read(readings));
-      continue;
-    }
-    for (const { value, attributes } of instrument.read(readings)) text += `${name}${labels(attributes)} ${value}\n`;
+    let text = `# HELP ${name} ${help}\n# TYPE ${name} ${instrument.kind}\n`;
+    if (instrument.kind === "histogram") text += bucketLines(name, instrument.read(readings));
+    else
+      for (const { value, attributes } of instrument.read(readings))
+        text += `${name}${labels.of(attributes)} ${value}\n`;
+    yield text;
   }
-  return text;
 }
 
 function bucketLines(name: string, histogram: Readonly<Histogram>): string {
@@ -36,9 +36,21 @@ function bucketLines(name: string, histogram: Readonly<Histogram>): string {
   return `${text}${name}_sum ${histogram.sum}\n${name}_count ${below}\n`;
 }
 
-function labels(attributes: Attributes): string {
-  const pairs = Object.entries(attributes).map(([name, value]) => `${name.replaceAll(".", "_")}="${escaped(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join()}}`;
+/** A queue's labels are the same for all of its series, and to write them takes longer than all the rest. */
+class LabelTexts {
+  readonly #texts = new Map<Attributes, string>();
+
+  of(attributes: Attributes): string {
+    let text = this.#texts.get(attributes);
+    if (text === undefined) {
+      const pairs = Object.entries(attributes).map(
+        ([name, value]) => `${name.replaceAll(".", "_")}="${escaped(value)}"`,
+      );
+      text = pairs.length === 0 ? "" : `{${pairs.join()}}`;
+      this.#texts.set(attributes, text);
+    }
+    return text;
+  }
 }
 
 function escaped(value: string): string {

@@ -29,6 +29,8 @@ interface Variant {
   readonly name: string;
   readonly client: ClientName;
   readonly keys: number;
+  /** Environment of the broker. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 interface LifecycleVariant extends Omit<Variant, "client"> {
@@ -53,9 +55,10 @@ export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant):
 }
 
 export function runLifecycle(bench: Bench, variant: LifecycleVariant): Promise<Throughput> {
-  const { name, client, keys, backlog } = variant;
+  const { name, client, keys, backlog, settings = {} } = variant;
   return runLoad<Throughput>(bench, {
     name,
+    settings,
     program: lifecycleLoad,
     task: ({ url, pid }): LifecycleTask => ({
       target: { url, queue, keys },

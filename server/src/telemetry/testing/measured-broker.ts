@@ -55,15 +55,15 @@ export class MeasuredBroker {
   }
 
   /** Every sample that a scrape shows, by "name{labels}". */
-  samples(): Map<string, number> {
-    const families = parsePrometheus(this.metrics.scrape(this.sources).body);
+  async samples(): Promise<Map<string, number>> {
+    const families = parsePrometheus((await this.metrics.scrape(this.sources)).body);
     return new Map([...families.values()].flatMap(({ samples }) => [...samples]));
   }
 
   /** The counters of messages of a queue, those that are not 0. */
-  counts(queue: string): Record<string, number> {
+  async counts(queue: string): Promise<Record<string, number>> {
     const counts: Record<string, number> = {};
-    for (const [series, value] of this.samples()) {
+    for (const [series, value] of await this.samples()) {
       const [, name, of] = /^fila_messages_(\w+)_total\{queue="(.*)"\}$/.exec(series) ?? [];
       if (name !== undefined && of === queue && value > 0) counts[name] = value;
     }
