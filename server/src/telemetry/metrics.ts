@@ -82,7 +82,7 @@ export class Metrics {
     };
   }
 
-  /** The answer to a scrape. With a thousand queues it takes tens of milliseconds, and the broker works meanwhile. */
+  /** The answer to a scrape. With a thousand queues it takes some milliseconds, and the broker is heard in between. */
   async scrape(sources: MetricsSources): Promise<Scrape> {
     let body = "";
     for (const part of prometheusText(instruments, this.read(sources))) {
