@@ -62,8 +62,14 @@ export default class Dev extends BaseCommand {
     const { startServer } = await import("@fila/server");
     try {
       return await startServer(
-        // There is nothing to be kept by waiting for workers.
-        { "server.listen_addr": listen, "server.insecure": insecure, "server.drain_deadline_ms": 0 },
+        {
+          "server.listen_addr": listen,
+          "server.insecure": insecure,
+          // There is nothing to be kept by waiting for workers.
+          "server.drain_deadline_ms": 0,
+          // This command says itself what happens.
+          "telemetry.log_level": "warn",
+        },
         { storage: "memory" },
       );
     } catch (error) {
