@@ -96,7 +96,7 @@ function verdict(panels: readonly Panel[]): string {
     const meanwhile = median(quietOnes(tally).flatMap((tenant) => tenant.servedMeanwhile));
     return (
       `${title}: a quiet tenant's message waited ${shown(median(waits))} (longest ${shown(longestQuietWait(tally))}), ` +
-      `while ${meanwhile.toLocaleString("en")} others were served`
+      `while ${meanwhile === 1 ? "1 other was" : `${meanwhile.toLocaleString("en")} others were`} served`
     );
   });
   return lines.join("\n");
