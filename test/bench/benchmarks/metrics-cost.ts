@@ -1,4 +1,6 @@
-// What it costs that the broker counts: the same load with metrics and without, and the counting alone.
+// What it costs that the broker counts. The pairs (the same load with metrics and without) show that it is nothing large: two
+// runs of the very same thing differ by several per cent. So what is held to a target is the counting alone, measured by
+// itself, as a share of what the broker spends on a message in this run.
 import type { Command, EnqueueItem } from "../../../server/src/core/commands.ts";
 import { Core } from "../../../server/src/core/core.ts";
 import type { Delivery } from "../../../server/src/core/effects.ts";
@@ -38,19 +40,30 @@ export const metricsCost: Benchmark = {
         {
           name: "on",
           what: `${what}; telemetry.metrics = true`,
-          target: { kind: "at most", value: 1.01 },
           run: () => brokerTime(bench, "true"),
         },
       ],
     });
-    return [...figures, counting(bench)];
+    const offUs = figures[0]?.pairs?.peer ?? 0;
+    return [...figures, share(countingNs(bench), offUs)];
   },
 };
 
 const frame = 100;
 
-/** Turns of a real core, counted over and over. */
-function counting(bench: Bench): Figure {
+function share(ns: number, brokerUs: number): Figure {
+  return {
+    name: "metrics-share",
+    unit: "% of the time",
+    value: ns / (10 * brokerUs),
+    target: { kind: "at most", value: 1 },
+    fila: "counting alone (one message stored, leased and acked, in turns of 100) of the broker's processor time per message",
+    details: { "counting ns": ns, "broker us": brokerUs },
+  };
+}
+
+/** Nanoseconds per message: turns of a real core, counted over and over. */
+function countingNs(bench: Bench): number {
   const turns = lifecycleTurns();
   const counters = new BrokerCounters(new QueuePlaces(1_000, Date.now));
   const rounds = bench.options.quick ? 1_000 : 20_000;
@@ -63,13 +76,7 @@ function counting(bench: Bench): Figure {
     }
     if (pass >= 2) perMessage.push(Number(process.hrtime.bigint() - from) / (rounds * frame));
   }
-  return {
-    name: "metrics-counting",
-    unit: "ns/msg",
-    value: median(perMessage),
-    target: { kind: "at most", value: 90 },
-    fila: "counting alone: one message stored, leased and acked, in turns of 100, over and over in one process",
-  };
+  return median(perMessage);
 }
 
 function lifecycleTurns(): TurnResult[] {
