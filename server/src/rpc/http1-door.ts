@@ -27,6 +27,7 @@ const LINGER_MS = 1000;
 
 export class Http1Door {
   readonly #server: Server;
+  readonly #maxRequests: number;
   readonly #handlers: Http1Handlers;
   readonly #log: Log;
   readonly #rarely: RareLog;
@@ -35,6 +36,7 @@ export class Http1Door {
   openConnections = 0;
 
   constructor(limits: ServerLimits, handlers: Http1Handlers, log: Log, rarely: RareLog) {
+    this.#maxRequests = limits.maxConcurrentStreams;
     this.#handlers = handlers;
     this.#log = log;
     this.#rarely = rarely;
@@ -80,6 +82,15 @@ export class Http1Door {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined) {
+      request.socket.destroy();
+      return;
+    }
+    // Node begins every request that a client sends without waiting for answers ("pipelining"), however many.
+    if (connection.answering === this.#maxRequests) {
+      this.#rarely.warn("connection ended: too many requests of HTTP/1 wait for their answers", {
+        from: request.socket.remoteAddress,
+        max: this.#maxRequests,
+      });
       request.socket.destroy();
       return;
     }

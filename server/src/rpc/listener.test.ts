@@ -298,13 +298,7 @@ describe("listener: the end", () => {
     kept.write(jsonRequest(LIST, "{}").replace("connection: close\r\n", ""));
     await once(kept, "data");
     const serverClosed = fixture.rpc.close(20);
-    await Promise.all([
-      closed(idle),
-      closed(undecided),
-      closed(kept),
-      closed(stuck),
-      serverClosed,
-    ]);
+    await Promise.all([closed(idle), closed(undecided), closed(kept), closed(stuck), serverClosed]);
     await assert.rejects(fetch(fixture.url + LIST));
   });
 });
