@@ -28,6 +28,7 @@ import { jsonReadMaxBytes, JsonText } from "./json-requests.ts";
 import { pathOf } from "./node-request.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { refuseCall } from "./refused-call.ts";
+import { withBoundedParts } from "./request-parts.ts";
 import { sendResponse } from "./send-response.ts";
 import { codeOf } from "./wire/failure-wire.ts";
 
@@ -85,7 +86,12 @@ export function createConnectHandler({
     const complete = (error: ConnectError, procedure: string): ConnectError => completeError(error, log, procedure);
     const rule = ruleOf(handler.requestPath);
     if (rule === undefined) throw new Error(`${handler.requestPath} has no row in the authorisation table`);
-    const handle = withGrpcWebText(withCompleteErrors(handler, complete, jsonOptions));
+    const bounded = withBoundedParts(
+      withCompleteErrors(handler, complete, jsonOptions),
+      handler.method.input,
+      readMaxBytes,
+    );
+    const handle = withGrpcWebText(bounded);
     handlers.set(handler.requestPath, { method: handler.method.name, rule, handle });
   }
 
