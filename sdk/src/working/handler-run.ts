@@ -1,7 +1,7 @@
 // One message and the handler that works on it.
-import { decodePayload, textOf, type Codec } from "../codec.ts";
+import { decodePayload, type Codec } from "../codec.ts";
 import { milliseconds, type Duration } from "../duration.ts";
-import { FilaError, type LeaseLost } from "../errors.ts";
+import { FilaError, textOf, type LeaseLost } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { HeldLease, LossWatcher } from "../consuming/held-lease.ts";
 import type { SettlementSink } from "../consuming/settlement.ts";
@@ -52,21 +52,19 @@ export class HandlerRun<T> implements SettlementSink, LossWatcher {
       return this.#threw(error);
     }
     this.#message = message;
-    let returned: Promise<void> | void;
+    let pending: Promise<void> | undefined;
     try {
-      returned = handler(message, new Context(this));
+      const returned = handler(message, new Context(this));
+      // A promise of Node's passes as it is; any other thenable is tamed. Looking for its "then" may throw as well.
+      if (isThenable(returned)) pending = Promise.resolve(returned);
     } catch (error) {
       return this.#threw(error);
     }
-    if (isThenable(returned)) {
-      // A promise of Node's passes as it is; any other thenable is tamed.
-      Promise.resolve(returned).then(
-        () => this.#returned(),
-        (error: unknown) => this.#threw(error),
-      );
-    } else {
-      this.#returned();
-    }
+    if (pending === undefined) return this.#returned();
+    pending.then(
+      () => this.#returned(),
+      (error: unknown) => this.#threw(error),
+    );
   }
 
   get signal(): AbortSignal {
