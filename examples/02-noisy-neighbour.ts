@@ -61,3 +61,4 @@ using picture = new Picture(process.stdout, [
 ]);
 picture.show();
 await Promise.all([run("02-fair", (tenant) => tenant, fair), run("02-one-key", () => "everybody", oneKey)]);
+picture.finish();

@@ -1,6 +1,7 @@
 // What a command reports when it fails: one shape for people and for programs.
 import type { FilaError } from "@fila/sdk";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { nearest } from "./nearest.ts";
 
 /** The object under "error" that `--json` prints on stdout. */
 export interface FailureReport {
@@ -15,10 +16,31 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** Any thrown value as what is reported. `addr` is where the server was looked for. */
-export function reportOf(error: unknown, addr: string): FailureReport {
+/** Something that a command found, with the status that its script will see. */
+export class CommandFailure extends Error {
+  override readonly name = "CommandFailure";
+  readonly report: Omit<FailureReport, "message">;
+
+  constructor(code: string, reason: string, message: string, exitCode: number) {
+    super(message);
+    this.report = { code, reason, exitCode };
+  }
+}
+
+/** What is known of the command that failed. */
+export interface Circumstances {
+  /** Where the server was looked for. */
+  readonly addr?: string;
+  /** Without dashes. */
+  readonly knownFlags?: readonly string[];
+}
+
+/** Any thrown value as what is reported. */
+export function reportOf(error: unknown, { addr = "", knownFlags = [] }: Circumstances = {}): FailureReport {
+  if (error instanceof CommandFailure) return { ...error.report, message: error.message };
   if (error instanceof UsageError || isParseError(error)) {
-    return { code: "invalid_argument", reason: "USAGE", message: oneLine(error.message), exitCode: exitCodes.usage };
+    const message = oneLine(error.message) + flagMeant(error, knownFlags);
+    return { code: "invalid_argument", reason: "USAGE", message, exitCode: exitCodes.usage };
   }
   if (isFilaError(error)) {
     const message = error.reason === "CONNECTION_FAILED" ? unreachable(addr, error) : error.message;
@@ -45,4 +67,12 @@ function isParseError(error: unknown): error is Error {
 /** oclif's messages as one line, without its own pointer to the help. */
 function oneLine(message: string): string {
   return message.replace(/\nSee more help with --help$/, "").replace(/\s*\n\s*/g, " ");
+}
+
+/** oclif's complaint about flags that do not exist names them. */
+function flagMeant(error: Error, known: readonly string[]): string {
+  const flags = (error as { flags?: unknown }).flags;
+  const flag: unknown = Array.isArray(flags) ? flags[0] : undefined;
+  const meant = typeof flag === "string" ? nearest(flag.replace(/^-+|=.*$/g, ""), known) : undefined;
+  return meant === undefined ? "" : `; did you mean --${meant}?`;
 }

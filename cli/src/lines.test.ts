@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
 import { LineKey } from "./line-key.ts";
-import { splitLines } from "./lines.ts";
+import { isBlank, splitLines, untilDestroyed, withoutByteOrderMark } from "./lines.ts";
 import { parsePairs } from "./pairs.ts";
 
 async function* chunksOf(bytes: Uint8Array, cuts: readonly number[]): AsyncGenerator<Uint8Array> {
@@ -44,4 +44,22 @@ test("the key is the first group; what gives none is counted", () => {
 test("name=value", () => {
   assert.deepEqual(parsePairs("--header", ["a=1", "b=x=y", "c="]), { a: "1", b: "x=y", c: "" });
   for (const bad of ["a", "=1"]) assert.throws(() => parsePairs("--header", [bad]), { name: "UsageError" });
+});
+
+test("an input that breaks is a failure, unless it was ended on purpose", async () => {
+  const ending = new AbortController();
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield Uint8Array.of(1);
+    throw new Error("EIO");
+  }
+  await assert.rejects(Array.fromAsync(untilDestroyed(broken(), ending.signal)), { message: "EIO" });
+  ending.abort();
+  assert.deepEqual(await Array.fromAsync(untilDestroyed(broken(), ending.signal)), [Uint8Array.of(1)]);
+});
+
+test("blank lines and byte order marks", () => {
+  for (const blank of ["", " \t\r"]) assert.equal(isBlank(Buffer.from(blank)), true);
+  assert.equal(isBlank(Buffer.from(" x")), false);
+  assert.deepEqual(withoutByteOrderMark(Buffer.from("\uFEFF{}")), Buffer.from("{}"));
+  assert.deepEqual(withoutByteOrderMark(Buffer.from("{}")), Buffer.from("{}"));
 });

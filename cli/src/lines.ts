@@ -29,3 +29,25 @@ export async function* splitLines(input: AsyncIterable<Uint8Array>): AsyncGenera
   }
   if (begun.length > 0) yield Buffer.concat(begun);
 }
+
+/** Nothing but spaces, tabs and a carriage return. */
+export function isBlank(line: Uint8Array): boolean {
+  return line.every((byte) => byte === 32 || byte === 9 || byte === 13);
+}
+
+/** Some editors put one before the first line of a file; it is no part of the text. */
+export function withoutByteOrderMark(line: Uint8Array): Uint8Array {
+  return line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf ? line.subarray(3) : line;
+}
+
+/** The bytes of a stream that is destroyed once `signal` aborts: that is its end then, and no failure. */
+export async function* untilDestroyed(
+  input: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* input;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}

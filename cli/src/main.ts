@@ -2,5 +2,14 @@
 import { enableCompileCache } from "node:module";
 
 enableCompileCache();
-const { runCommandLine } = await import("./command-line.ts");
-await runCommandLine(process.argv.slice(2), import.meta.url);
+const { commandFirst, wantsJson } = await import("./arguments.ts");
+const args = commandFirst(process.argv.slice(2));
+if (args[0] === "--version" || args[0] === "-v") {
+  const { printVersion, versionOf } = await import("./version-text.ts");
+  const { reportBrokenOutput } = await import("./broken-output.ts");
+  reportBrokenOutput();
+  printVersion(versionOf(new URL("../package.json", import.meta.url)), wantsJson(args));
+} else {
+  const { runCommandLine } = await import("./command-line.ts");
+  await runCommandLine(args, import.meta.url);
+}

@@ -1,21 +1,36 @@
 // Ctrl-C once drains, twice stops.
 import { exitCodes } from "./exit-codes.ts";
 
-/** While a command runs: the first SIGINT or SIGTERM aborts `signal`, the second one ends the process with 130. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * While a command runs: the first signal (SIGINT, SIGTERM, SIGHUP) aborts `signal`; the second one ends the process with
+ * 130, after `last` where that is given; a third one does not wait for that.
+ */
 export class StopSignals {
   readonly #stop = new AbortController();
+  readonly #last: (() => Promise<void>) | undefined;
+  #leaving = false;
   readonly #onSignal = (): void => {
-    if (this.signal.aborted) process.exit(exitCodes.interrupted);
-    this.#stop.abort();
+    if (!this.signal.aborted) return this.#stop.abort();
+    if (this.#leaving || this.#last === undefined) process.exit(exitCodes.interrupted);
+    this.#leaving = true;
+    void this.#last().finally(() => process.exit(exitCodes.interrupted));
   };
 
-  constructor() {
-    process.on("SIGINT", this.#onSignal);
-    process.on("SIGTERM", this.#onSignal);
+  /** `last`: what must still be done before the process ends. */
+  constructor(last?: () => Promise<void>) {
+    this.#last = last;
+    for (const signal of signals) process.on(signal, this.#onSignal);
   }
 
   get signal(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  /** The process is about to end at once: what the command has left to say would be wrong. */
+  get leaving(): boolean {
+    return this.#leaving;
   }
 
   /** Ends the command's work as the first Ctrl-C does. */
@@ -24,7 +39,6 @@ export class StopSignals {
   }
 
   [Symbol.dispose](): void {
-    process.off("SIGINT", this.#onSignal);
-    process.off("SIGTERM", this.#onSignal);
+    for (const signal of signals) process.off(signal, this.#onSignal);
   }
 }

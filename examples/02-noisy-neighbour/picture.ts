@@ -11,10 +11,11 @@ const framesPerSecond = 10;
 /** Of a panel, without its bar. */
 const numbersWidth = 31;
 const largestBar = 14;
+/** The heads of the columns are as wide as numbers and this. */
+const smallestBar = 4;
 /** Assumed where the output has no width of its own. */
 const usualColumns = 110;
 const nameWidth = 8;
-const gap = "   ";
 
 export class Picture {
   readonly #out: WriteStream;
@@ -33,14 +34,26 @@ export class Picture {
     if (this.#live) this.#timer = setInterval(() => this.#draw(), 1000 / framesPerSecond);
   }
 
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+  /** Both runs are over: draws the last picture, and says what it shows. */
+  finish(): void {
+    this[Symbol.dispose]();
     this.#draw();
     this.#out.write(`\n${verdict(this.#panels)}\n`);
   }
 
+  /** A run that failed has nothing to show. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
   #draw(): void {
-    const lines = draw(this.#panels, this.#out.isTTY ? this.#out.columns : usualColumns);
+    // A terminal may not know its size, and say 0.
+    const columns = (this.#live && this.#out.columns) || usualColumns;
+    const rows = (this.#live && this.#out.rows) || Infinity;
+    // A line that the terminal breaks, or one beyond its height, could not be drawn over.
+    const lines = draw(this.#panels, columns)
+      .slice(0, Math.max(1, rows - 1))
+      .map((line) => line.slice(0, columns));
     const back = this.#linesDrawn > 0 ? `\x1b[${this.#linesDrawn}A` : "";
     // To the start of the last picture, then over it, line by line.
     this.#out.write(back + lines.map((line) => (this.#live ? `\x1b[2K${line}` : line)).join("\n") + "\n");
@@ -49,8 +62,10 @@ export class Picture {
 }
 
 function draw(panels: readonly Panel[], width: number): string[] {
+  // Two panels fit into the usual 80 columns.
+  const gap = width < 100 ? " " : "   ";
   const numbers = nameWidth + panels.length * (gap.length + numbersWidth);
-  const bar = Math.max(1, Math.min(largestBar, Math.floor((width - numbers) / panels.length) - 1));
+  const bar = Math.max(smallestBar, Math.min(largestBar, Math.floor((width - numbers) / panels.length) - 1));
   const longest = Math.max(1, ...panels.map(({ tally }) => longestQuietWait(tally)));
   const columns = panels.map(({ title, tally }) => [
     title,
@@ -96,7 +111,7 @@ function verdict(panels: readonly Panel[]): string {
     const meanwhile = median(quietOnes(tally).flatMap((tenant) => tenant.servedMeanwhile));
     return (
       `${title}: a quiet tenant's message waited ${shown(median(waits))} (longest ${shown(longestQuietWait(tally))}), ` +
-      `while ${meanwhile.toLocaleString("en")} others were served`
+      `while ${meanwhile === 1 ? "1 other was" : `${meanwhile.toLocaleString("en")} others were`} served`
     );
   });
   return lines.join("\n");

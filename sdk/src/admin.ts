@@ -5,6 +5,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "./gen/grpc/
 import { FilaAdmin } from "./gen/index.ts";
 import { checkQueueName, limits } from "./limits.ts";
 import type { Connection } from "./transport/connection.ts";
+import { retrying } from "./transport/retry.ts";
 
 export interface CreateQueueOptions {
   /** How long a lease lasts, 1 s to 12 h. Default: 30 s. */
@@ -73,7 +74,7 @@ export class Admin {
   async *listQueues(): AsyncGenerator<QueueSummary, void, undefined> {
     let cursor = "";
     do {
-      const page = await this.#call((call) => this.#client.listQueues({ cursor }, call));
+      const page = await this.#read((call) => this.#client.listQueues({ cursor }, call));
       for (const { name, depth, inFlight, activeConsumers } of page.queues) {
         yield { name, depth: Number(depth), inFlight: Number(inFlight), activeConsumers };
       }
@@ -84,7 +85,7 @@ export class Admin {
   /** Rejects with not_found QUEUE_NOT_FOUND. */
   async stats(queue: string): Promise<QueueStats> {
     checkQueueName(queue);
-    const stats = await this.#call((call) => this.#client.getStats({ queue }, call));
+    const stats = await this.#read((call) => this.#client.getStats({ queue }, call));
     return {
       name: queue,
       depth: Number(stats.depth),
@@ -107,6 +108,11 @@ export class Admin {
     const { status } = await this.#call((call) => this.#health.check({}, call));
     if (status === Status.SERVING) return "serving";
     return status === Status.NOT_SERVING ? "not_serving" : "unknown";
+  }
+
+  /** What changes nothing may be asked again. */
+  #read<T>(call: (options: { timeoutMs: number }) => Promise<T>): Promise<T> {
+    return retrying(this.#connection, this.#timeoutMs, (timeoutMs) => call({ timeoutMs }));
   }
 
   async #call<T>(call: (options: { timeoutMs: number }) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 // The name of a queue and the type of its payloads, which travel together.
-import { FilaError } from "./errors.ts";
+import { FilaError, textOf } from "./errors.ts";
 import { checkQueueName, invalidField } from "./limits.ts";
 
 /** Turns values into the bytes of a payload and back. What either throws reaches the caller as FilaError. */
@@ -82,16 +82,5 @@ export function decodePayload<T>(codec: Codec<T>, id: string, payload: Uint8Arra
       `the payload of message ${id} cannot be decoded: ${textOf(error)}`,
       { cause: error },
     );
-  }
-}
-
-/** What people are told of a thrown value. */
-export function textOf(error: unknown): string {
-  if (error instanceof Error) return error.message;
-  try {
-    return String(error);
-  } catch {
-    // An object without a text of its own.
-    return "an error without a text";
   }
 }

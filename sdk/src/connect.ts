@@ -12,7 +12,7 @@ import { leaseIterator, type LeaseIterator } from "./consuming/leases.ts";
 import { UnarySettler } from "./consuming/settle.ts";
 import type { SettlementAction, Settler } from "./consuming/settlement.ts";
 import { milliseconds, type Duration } from "./duration.ts";
-import type { FilaError} from "./errors.ts";
+import type { FilaError } from "./errors.ts";
 import { rejection } from "./errors.ts";
 import { FilaService } from "./gen/index.ts";
 import { checkCount, checkMessage, checkQueueName, checkVisibility, invalidField, limits } from "./limits.ts";

@@ -81,7 +81,7 @@ export class FilaError extends Error {
       if (error.name === "AbortError") return new FilaError("canceled", "", error.message, { cause: error });
       return new FilaError("unknown", "", error.message, { cause: error });
     }
-    return new FilaError("unknown", "", String(error), { cause: error });
+    return new FilaError("unknown", "", textOf(error), { cause: error });
   }
 }
 
@@ -94,6 +94,17 @@ export class LeaseLost extends FilaError {
 
   constructor(message: string, details?: FilaErrorDetails) {
     super("failed_precondition", "LEASE_LOST", message, details);
+  }
+}
+
+/** What people are told of a thrown value, whatever it is. Never throws. */
+export function textOf(error: unknown): string {
+  try {
+    // Programs give their errors messages that are none: the body of an answer, undefined, a getter that throws.
+    const message: unknown = error instanceof Error ? error.message : undefined;
+    return typeof message === "string" ? message : String(error);
+  } catch {
+    return "an error without a text";
   }
 }
 

@@ -17,7 +17,7 @@ export { bytes, json, queue, type Codec, type Payload, type Queue } from "./code
 export type { Lease } from "./consuming/lease.ts";
 export type { SettlementAction } from "./consuming/settlement.ts";
 export type { LeaseIterator } from "./consuming/leases.ts";
-export type { Duration } from "./duration.ts";
+export { milliseconds, type Duration } from "./duration.ts";
 export { errorCodes, FilaError, LeaseLost, type ErrorCode, type FilaErrorDetails } from "./errors.ts";
 export { limits } from "./limits.ts";
 export type { EnqueueResult } from "./producing/enqueue-many.ts";

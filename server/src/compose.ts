@@ -2,6 +2,7 @@
 import { openBroker } from "./broker/open-broker.ts";
 import { formatAddress, parseListenAddress } from "./config/listen-address.ts";
 import type { Config } from "./config/settings.ts";
+import { Measurement, serverVersion } from "./measurement.ts";
 import { authenticateNobody } from "./rpc/access/principal.ts";
 import { startRpc } from "./rpc/rpc-server.ts";
 import { startError } from "./start-error.ts";
@@ -37,12 +38,15 @@ const LAST_WORDS_MS = 1000;
 /** Rejects with StartError, whose message is one line that says what is wrong and what to do. */
 export async function compose(config: Config, { log, fatal, storage }: ServerOptions): Promise<RunningServer> {
   const { host, port } = parseListenAddress(config["server.listen_addr"])!;
+  const measurement = new Measurement(config, log);
+  const { metrics } = measurement;
   try {
     const broker = await openBroker({
       open: storage === "memory" ? memory() : level(config),
       maxQueues: config["limits.max_queues"],
       payloadCacheBytes: config["storage.payload_cache_bytes"],
       checkpointJournalBytes: config["storage.checkpoint_journal_bytes"],
+      observer: metrics?.observer,
       log,
       fatal,
     });
@@ -55,16 +59,24 @@ export async function compose(config: Config, { log, fatal, storage }: ServerOpt
       maxMessageBytes: config["limits.max_message_bytes"],
       corsOrigins: config["server.cors_origins"],
       authenticate: authenticateNobody,
+      metrics: measurement.scrape,
+      onCall: metrics?.onCall,
       log,
     }).catch(async (error: unknown) => {
       await broker.stop(0);
       throw error;
     });
+    await measurement.start({ broker: () => broker.read(), open: () => rpc.open() });
+    const { queues } = broker.read();
+    const messages = queues.reduce((sum, { depth }) => sum + depth, 0);
+    const address = formatAddress(rpc.host, rpc.port);
+    log.info("the broker serves", { address, version: serverVersion(), queues: queues.length, messages });
     let stopped: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       rpc.drain();
       await broker.stop(config["server.drain_deadline_ms"]);
-      await rpc.close(LAST_WORDS_MS);
+      await Promise.all([rpc.close(LAST_WORDS_MS), measurement.stop()]);
+      log.info("the broker has stopped");
     };
     return {
       address: { host: rpc.host, port: rpc.port },
@@ -72,6 +84,7 @@ export async function compose(config: Config, { log, fatal, storage }: ServerOpt
       stop: () => (stopped ??= stop()),
     };
   } catch (error) {
+    await measurement.stop();
     throw startError(error, config["server.listen_addr"]);
   }
 }

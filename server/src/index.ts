@@ -26,7 +26,7 @@ export { silentLog } from "./telemetry/log.ts";
 export type { Log, LogFields } from "./telemetry/log.ts";
 
 export interface StartOptions {
-  /** Default: lines on standard error. */
+  /** Default: lines on standard error, of `telemetry.log_level` and above. */
   readonly log?: Log;
   /** Called when the broker's state can no longer be trusted. Default: throws, which ends a process that does not catch
    * it. The program must not go on using the broker. */
@@ -48,7 +48,7 @@ export async function startServer(settings: Partial<Config> = {}, options: Start
   }
   return compose(config, {
     storage: options.storage,
-    log: options.log ?? stderrLog(),
+    log: options.log ?? stderrLog(config["telemetry.log_level"]),
     fatal:
       options.fatal ??
       ((error) => {

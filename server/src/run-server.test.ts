@@ -155,7 +155,7 @@ describe("the server process", () => {
 
   it("speaks JSON to programs, also of failures", async (t) => {
     const server = run(t, { args: ["--json"] });
-    await server.says(/\n/);
+    await server.says(/"dataDir"/);
     const { url, host, port, dataDir } = JSON.parse(server.output()) as Record<string, unknown>;
     assert.deepEqual([url, host, dataDir], [`http://127.0.0.1:${String(port)}`, "127.0.0.1", "./fila-data"]);
     assert.equal((await fetch(`${String(url)}/fila.v1.FilaAdmin/ListQueues`, listQueues)).status, 200);

@@ -33,6 +33,7 @@ export async function startBroker(
         FILA_DATA_DIR: dataDir,
         FILA_SERVER_LISTEN_ADDR: "127.0.0.1:0",
         FILA_SERVER_DRAIN_DEADLINE_MS: "0",
+        FILA_TELEMETRY_LOG_LEVEL: "warn",
         ...settings,
       },
     }),

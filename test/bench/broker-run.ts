@@ -17,6 +17,8 @@ export interface Load<Result extends Throughput> {
   readonly name: string;
   readonly program: URL;
   task(broker: Pick<BrokerProcess, "url" | "pid">): unknown;
+  /** Environment of the broker. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** What the broker must hold afterwards; undefined: not looked at. */
   depth?(result: Result): number;
 }
@@ -24,7 +26,7 @@ export interface Load<Result extends Throughput> {
 export function runLoad<Result extends Throughput>(bench: Bench, load: Load<Result>): Promise<Result> {
   return bench.withDirectory(async (directory) => {
     const serverProfile = bench.profile(`${load.name}-server`);
-    const broker = await startBroker(path.join(directory, "data"), {}, serverProfile);
+    const broker = await startBroker(path.join(directory, "data"), load.settings, serverProfile);
     try {
       await onAdmin(broker.url, (admin) => admin.createQueue(queue));
       const clientProfile = bench.profile(`${load.name}-client`);

@@ -9,7 +9,8 @@ import { endToEnd } from "./benchmarks/end-to-end.ts";
 import { keysEnqueue, keysLifecycle } from "./benchmarks/fairness-keys.ts";
 import { idle } from "./benchmarks/idle.ts";
 import { memory } from "./benchmarks/memory.ts";
-import { lifecycle, streamEnqueue } from "./benchmarks/streams.ts";
+import { metricsCost } from "./benchmarks/metrics-cost.ts";
+import { lifecycle, sdkWork, streamEnqueue } from "./benchmarks/streams.ts";
 import { readProfile, summarize, summaryText } from "./cpu-profile.ts";
 import { describeMachine, fdatasyncRate } from "./machine.ts";
 import { notAResult, parseOptions, usage } from "./options.ts";
@@ -21,11 +22,13 @@ import { jsonReport, tableReport, verdictOf } from "./report.ts";
 const benchmarks: readonly Benchmark[] = [
   streamEnqueue,
   lifecycle,
+  sdkWork,
   sdkEnqueue,
   unaryEnqueue,
   endToEnd,
   keysEnqueue,
   keysLifecycle,
+  metricsCost,
   memory,
   idle,
 ];

@@ -223,7 +223,9 @@ export class BrokerWorld {
   async #create(name: string): Promise<void> {
     const queue = { number: this.#nextQueue++, name };
     this.#note({ kind: "create", queue });
-    assert.ok((await this.#broker.createQueue(name, { visibilityMs: VISIBILITY_MS, initialBackoffMs: 0, maxAttempts: 0 })).ok);
+    assert.ok(
+      (await this.#broker.createQueue(name, { visibilityMs: VISIBILITY_MS, initialBackoffMs: 0, maxAttempts: 0 })).ok,
+    );
     this.#note({ kind: "created", queue });
     this.#queues.push(queue);
   }

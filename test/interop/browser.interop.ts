@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { ServerProcess } from "../e2e/server-process.ts";
-import { inPage, openPage, servePage, startBrowser } from "./browser.ts";
+import { PageServer, inPage, openPage, startBrowser } from "./browser.ts";
 import type { TransportName } from "./browser/page.ts";
 import { suiteScope } from "./suite-scope.ts";
 
@@ -20,7 +20,9 @@ describe("a browser", () => {
   let origin: string;
   before(async () => {
     browser = await startBrowser(scope);
-    origin = await servePage(scope);
+    const pages = await PageServer.start(scope);
+    await pages.serve('import "./browser/page.ts";');
+    origin = pages.origin;
   });
 
   for (const [name, contentType] of transports) {
@@ -52,11 +54,12 @@ describe("a browser", () => {
 
       test("reads errors with reason, field and text", async () => {
         const page = await openPage(browser, origin);
-        const { enqueue, consume, create } = await inPage(page, "errors", name, server.url);
+        const { enqueue, consume, create, elsewhere } = await inPage(page, "errors", name, server.url);
         assert.deepEqual([enqueue.code, enqueue.reason], ["NotFound", "QUEUE_NOT_FOUND"]);
         assert.match(enqueue.message, /^queue "a: größer" does not exist; create it/);
         assert.deepEqual([consume.code, consume.reason], ["NotFound", "QUEUE_NOT_FOUND"]);
         assert.deepEqual([create.code, create.reason, create.field], ["InvalidArgument", "INVALID_QUEUE_NAME", "name"]);
+        assert.deepEqual([elsewhere.code, elsewhere.reason], ["Unimplemented", "NOT_IMPLEMENTED"]);
         await page.close();
       });
 

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { build } from "esbuild";
 import { type Browser, type Page, chromium } from "playwright-core";
 import type { Scope } from "../e2e/server-process.ts";
@@ -27,33 +26,50 @@ export async function startBrowser(scope: Scope): Promise<Browser> {
   return browser;
 }
 
-/** Serves one empty page with the bundled scenarios; resolves with its origin. */
-export async function servePage(scope: Scope): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, "browser/page.ts")],
-    bundle: true,
-    write: false,
-    platform: "browser",
-    format: "esm",
-    target: "es2024",
-    conditions: ["@fila/source"],
-  });
-  const script = outputFiles[0]!.text;
-  const server = createServer((request, response) => {
-    const [type, body] =
-      request.url === "/page.js"
-        ? ["text/javascript", script]
-        : ["text/html", '<!doctype html><title>page</title><script type="module" src="/page.js"></script>'];
-    response.setHeader("content-type", `${type}; charset=utf-8`);
-    response.end(body);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  scope.after(async () => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+/** A page that only runs a script, in an origin of its own. */
+export class PageServer {
+  readonly origin: string;
+  /** What it runs, ready for a browser. */
+  #script = "";
+
+  private constructor(origin: string) {
+    this.origin = origin;
+  }
+
+  static async start(scope: Scope): Promise<PageServer> {
+    let script = (): string => "";
+    const server = createServer((request, response) => {
+      const [type, body] =
+        request.url === "/page.js"
+          ? ["text/javascript", script()]
+          : ["text/html", '<!doctype html><title>page</title><script type="module" src="/page.js"></script>'];
+      response.setHeader("content-type", `${type}; charset=utf-8`);
+      response.end(body);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    scope.after(async () => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const pages = new PageServer(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    script = () => pages.#script;
+    return pages;
+  }
+
+  /** Serves TypeScript from now on, bundled with what it imports. */
+  async serve(contents: string): Promise<void> {
+    const { outputFiles } = await build({
+      stdin: { contents, loader: "ts", resolveDir: import.meta.dirname },
+      bundle: true,
+      write: false,
+      platform: "browser",
+      format: "esm",
+      target: "es2024",
+      conditions: ["@fila/source"],
+    });
+    this.#script = outputFiles[0]!.text;
+  }
 }
 
 /** A new tab with the scenarios loaded. */

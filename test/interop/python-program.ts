@@ -3,25 +3,23 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { type Scope, type ServerProcess, root, temporaryDirectory } from "../e2e/server-process.ts";
 
 /** `python3` in PATH may be a version manager's, which knows nothing of the system's grpcio. */
-const python = process.env["FILA_INTEROP_PYTHON"] ?? "/usr/bin/python3";
+export const python = process.env["FILA_INTEROP_PYTHON"] ?? "/usr/bin/python3";
 const program = join(import.meta.dirname, "python/main.py");
 
-/** Generates Python's code for what the clients know: the fixed wire, error details, and gRPC's own services. */
-export function generateStubs(scope: Scope): string {
+/** Generates Python's code from folders of .proto files. Returns the folder that holds it. */
+export function generateStubs(scope: Scope, ...inputs: readonly string[]): string {
   const out = temporaryDirectory(scope);
-  mkdirSync(out, { recursive: true });
   const plugins = [
     { protoc_builtin: "python", out },
     { local: "grpc_python_plugin", out },
   ];
-  for (const input of ["test/interop/fixed-wire", "proto/third_party"]) {
+  for (const input of inputs) {
     const template = JSON.stringify({ version: "v2", plugins });
     execFileSync(join(root, "node_modules/.bin/buf"), ["generate", join(root, input), "--template", template], {
       cwd: root,

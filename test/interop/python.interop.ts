@@ -6,7 +6,8 @@ import { PythonProgram, generateStubs, listPromises } from "./python-program.ts"
 import { suiteScope } from "./suite-scope.ts";
 
 const scope = suiteScope();
-const stubs = generateStubs(scope);
+// The fixed wire, error details, and gRPC's own services.
+const stubs = generateStubs(scope, "test/interop/fixed-wire", "proto/third_party");
 const promises = listPromises(stubs);
 
 test("there are promises to show", () => assert.ok(promises.length >= 20, promises.join("\n")));

@@ -1,6 +1,6 @@
 /**
  * Packs what would be published and looks at it as its users will: the contents, the entries (publint), the types
- * (attw), and whether the packed programs run from outside this checkout's sources.
+ * (attw), whether the packed programs run from outside this checkout's sources, and a stranger's first minute with them.
  * Run by `npm run package-check`; slow because it builds, so it is not part of `npm test`.
  */
 import assert from "node:assert/strict";
@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { firstMinute } from "./first-minute.ts";
 
 const root = path.join(import.meta.dirname, "../..");
 // Below node_modules, so that the packed packages find their dependencies and their bins see an installed package.
@@ -75,5 +76,6 @@ for (const entry of ["@fila/sdk", "@fila/sdk/gen", "@fila/sdk/gen/grpc", "@fila/
   run("node", ["--input-type=module", "--eval", code], scratch);
 }
 assert.match(run(path.join(installed, "cli/bin/fila"), ["--help"], scratch), /^ +enqueue /m, "the packed fila --help");
+await firstMinute(path.join(installed, "cli/bin"));
 assert.ok(existsSync(path.join(installed, "server/bin/fila-server")));
 rmSync(scratch, { recursive: true, force: true });

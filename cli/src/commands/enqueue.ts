@@ -1,41 +1,58 @@
+import { fstatSync } from "node:fs";
 import { Args, Flags } from "@oclif/core";
 import type { EnqueueOptions, Fila } from "@fila/sdk";
-import { BaseCommand } from "../base-command.ts";
-import { reportOf, UsageError } from "../command-failure.ts";
+import { ClientCommand } from "../client-command.ts";
+import { UsageError } from "../command-failure.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { LineKey } from "../line-key.ts";
-import { enqueueLines, type LinesResult } from "../line-enqueue.ts";
+import { LineEnqueue } from "../line-enqueue.ts";
+import { readJsonLines, readLines, type Reading } from "../line-reading.ts";
+import { untilDestroyed } from "../lines.ts";
 import { parsePairs } from "../pairs.ts";
+import { Progress } from "../progress.ts";
 import { StopSignals } from "../stop-signals.ts";
 
-export default class Enqueue extends BaseCommand {
+const pathHelp = "a path such as .tenant, .user.id or .items[0].id";
+
+export default class Enqueue extends ClientCommand {
   static override summary = "Store messages in a queue.";
 
   static override description =
-    "Prints the id of the message. With --lines, each line of stdin is a message, byte for byte without its newline, " +
-    "and a summary goes to stderr. A line that --key-regex does not match gets the default key and is counted.";
+    "Prints the id of the message. With --lines, each line of stdin is a message, byte for byte without its newline; " +
+    "with --ndjson it must also be a JSON value, whose parts can be taken as key, weight, cost and throttle keys. A " +
+    "summary goes to stderr. A line without a key gets the default key and is counted; a line that is refused is told " +
+    "with its number, and the others go on. Ctrl-C ends the reading and waits for the answers to what was sent.";
 
   static override examples = [
     "<%= config.bin %> enqueue emails 'hello' --key tenant-42",
     "<%= config.bin %> enqueue logs --lines --key-regex '^(\\S+)' < access.log",
+    "<%= config.bin %> enqueue orders --ndjson --key-from .tenant --weight-from .plan.weight < orders.ndjson",
     "seq 1 100000 | <%= config.bin %> enqueue numbers --lines",
   ];
 
   static override args = {
     queue: Args.string({ description: "Name of the queue.", required: true, ignoreStdin: true }),
     // Without ignoreStdin oclif reads a piped stdin as the argument.
-    payload: Args.string({ description: "The message, unless --lines is given.", ignoreStdin: true }),
+    payload: Args.string({ description: "The message, unless --lines or --ndjson is given.", ignoreStdin: true }),
   };
 
   static override flags = {
-    lines: Flags.boolean({ description: "Each line of stdin is a message.", default: false }),
-    key: Flags.string({ description: "Fairness key.", exclusive: ["key-regex"] }),
+    lines: Flags.boolean({ description: "Each line of stdin is a message.", default: false, exclusive: ["ndjson"] }),
+    ndjson: Flags.boolean({ description: "Each line of stdin is a message and holds a JSON value.", default: false }),
+    key: Flags.string({ description: "Fairness key.", exclusive: ["key-regex", "key-from"] }),
     "key-regex": Flags.string({
-      description: "With --lines: JavaScript regular expression whose first group is the fairness key.",
-      dependsOn: ["lines"],
+      description: "Of each line: JavaScript regular expression whose first group is the fairness key.",
+      exclusive: ["key-from"],
     }),
+    "key-from": Flags.string({ description: `With --ndjson: ${pathHelp} to the fairness key.` }),
     weight: Flags.integer({ description: "Weight of the fairness key from now on, 1 to 1,000.", min: 1, max: 1000 }),
+    "weight-from": Flags.string({
+      description: "With --ndjson: path to the weight; --weight where there is none.",
+    }),
     cost: Flags.integer({ description: "What a delivery takes from the key's share, 1 to 1,000.", min: 1, max: 1000 }),
+    "cost-from": Flags.string({
+      description: "With --ndjson: path to the cost; --cost where there is none.",
+    }),
     header: Flags.string({
       description: "Header as name=value; may be repeated.",
       multiple: true,
@@ -46,17 +63,28 @@ export default class Enqueue extends BaseCommand {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    "throttle-key-from": Flags.string({
+      description: "With --ndjson: path to a throttle key; may be repeated.",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    "no-progress": Flags.boolean({ description: "No count while it works, which only a terminal shows." }),
   };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Enqueue);
-    if (flags.lines === (args.payload !== undefined)) {
+    const fromInput = flags.lines || flags.ndjson;
+    if (fromInput === (args.payload !== undefined)) {
       throw new UsageError(
-        flags.lines
-          ? "give a message or --lines, not both"
-          : "there is no message; give one after the queue, or --lines and stdin",
+        fromInput
+          ? `give a message or --${flags.lines ? "lines" : "ndjson"}, not both`
+          : "there is no message; give one after the queue, or --lines or --ndjson and stdin",
       );
     }
+    for (const name of ["key-from", "weight-from", "cost-from", "throttle-key-from"] as const) {
+      if (flags[name] !== undefined && !flags.ndjson) throw new UsageError(`--${name} needs --ndjson`);
+    }
+    if (flags["key-regex"] !== undefined && !fromInput) throw new UsageError("--key-regex needs --lines or --ndjson");
     const options: EnqueueOptions = {
       headers: flags.header && parsePairs("--header", flags.header),
       fairnessKey: flags.key,
@@ -65,64 +93,63 @@ export default class Enqueue extends BaseCommand {
       throttleKeys: flags["throttle-key"],
     };
     const lineKey = flags["key-regex"] === undefined ? undefined : new LineKey(flags["key-regex"]);
-    await using fila = await this.client(flags.addr);
     if (args.payload === undefined) {
-      await this.#lines(fila, args.queue, options, lineKey, flags);
+      const reading = flags.ndjson ? readJsonLines(options, lineKey, flags) : readLines(options, lineKey);
+      await this.#enqueueInput(args.queue, reading, flags);
     } else {
+      await using fila = await this.client(flags.addr);
       const id = await fila.enqueue(args.queue, args.payload, options);
       if (flags.json) this.printJson({ id });
       else this.log(id);
     }
   }
 
-  async #lines(
-    fila: Fila,
-    queue: string,
-    options: EnqueueOptions,
-    lineKey: LineKey | undefined,
-    { addr, json }: { addr: string; json: boolean },
-  ): Promise<void> {
+  async #enqueueInput(queue: string, reading: Reading, flags: InputFlags): Promise<void> {
+    if (fstatSync(0).isDirectory()) throw new UsageError("stdin is a directory; give a file or a pipe");
+    await using fila: Fila = await this.client(flags.addr);
     const begun = performance.now();
     using stop = new StopSignals();
-    // A terminal that waits for input would otherwise hold the process after Ctrl-C.
-    stop.signal.addEventListener("abort", () => process.stdin.destroy());
-    const result = await enqueueLines(fila, queue, untilDestroyed(process.stdin), options, lineKey, stop.signal);
+    const progress = new Progress(process.stderr, !flags.json && !flags["no-progress"]);
+    const work = new LineEnqueue(reading.messageOf, stop.signal);
+    stop.signal.addEventListener("abort", () => {
+      // A terminal that waits for input would otherwise hold the process after Ctrl-C.
+      process.stdin.destroy();
+      progress.clear();
+      if (work.underWay > 0) {
+        this.tell(`waiting for the answers to ${work.underWay} message(s); Ctrl-C again ends at once`);
+      }
+    });
+    if (process.stdin.isTTY) this.tell("reading lines from the terminal; Ctrl-D ends them");
+    const input = untilDestroyed(process.stdin, stop.signal);
+    await work.run(fila, queue, input, () => progress.update(work.enqueued + work.failed));
     process.stdin.destroy();
-    const withoutKey = lineKey?.withoutKey ?? 0;
-    const seconds = (performance.now() - begun) / 1000;
-    const reports = result.errors.map(({ line, error }) => ({ line, ...reportOf(error, addr) }));
+    progress.clear();
+    this.#report(queue, work, reading, (performance.now() - begun) / 1000, flags.json);
+    if (work.errors.length === 0 && stop.signal.aborted) process.exitCode = exitCodes.interrupted;
+  }
+
+  #report(queue: string, work: LineEnqueue, reading: Reading, seconds: number, json: boolean): void {
+    const withoutKey = reading.withoutKey();
+    const reports = work.errors.map(({ line, error }) => ({ line, ...this.reportOf(error) }));
+    const [first] = reports;
+    if (first !== undefined) process.exitCode = first.exitCode;
     if (json) {
-      const { enqueued, failed, stopped } = result;
-      this.printJson({
-        enqueued,
-        failed,
-        stopped,
-        withoutKey,
-        seconds,
-        ...(reports[0] && { error: reports[0], errors: reports }),
-      });
-    } else {
-      for (const { line, message } of reports) this.tell(`fila: line ${line}: ${message}`);
-      this.tell(summary(queue, result, withoutKey, seconds));
+      const { enqueued, failed, stopped } = work;
+      const errors = first && { error: first, errors: reports };
+      this.printJson({ enqueued, failed, stopped, withoutKey, seconds, ...errors });
+      return;
     }
-    if (reports[0] !== undefined) process.exitCode = reports[0].exitCode;
-    else if (stop.signal.aborted) process.exitCode = exitCodes.interrupted;
+    for (const { line, message } of reports) this.tell(`fila: line ${line}: ${message}`);
+    const parts = [`Enqueued ${work.enqueued} message(s) to "${queue}" in ${seconds.toFixed(2)} s`];
+    if (withoutKey > 0) parts.push(`${withoutKey} line(s) ${reading.keyless} and got the default key`);
+    if (work.failed > 0) parts.push(`${work.failed} line(s) failed or have no answer`);
+    if (work.stopped) parts.push(`nothing behind line ${work.lastLine} was sent`);
+    this.tell(parts.join("; "));
   }
 }
 
-function summary(queue: string, result: LinesResult, withoutKey: number, seconds: number): string {
-  const parts = [`Enqueued ${result.enqueued} message(s) to "${queue}" in ${seconds.toFixed(2)} s`];
-  if (withoutKey > 0) parts.push(`${withoutKey} line(s) did not match --key-regex and got the default key`);
-  if (result.failed > 0) parts.push(`${result.failed} line(s) failed or have no answer`);
-  if (result.stopped) parts.push(`nothing behind line ${result.enqueued + result.failed} was sent`);
-  return parts.join("; ");
-}
-
-/** A stream that we destroyed ourselves is at its end, not broken. */
-async function* untilDestroyed(input: NodeJS.ReadStream): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of input) yield chunk as Uint8Array;
-  } catch (error) {
-    if (!input.destroyed || (error as { code?: unknown }).code !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
-  }
+interface InputFlags {
+  readonly addr: string;
+  readonly json: boolean;
+  readonly "no-progress": boolean;
 }

@@ -1,12 +1,14 @@
-import { Command, Flags } from "@oclif/core";
+import { Flags } from "@oclif/core";
+import { BaseCommand } from "../base-command.ts";
 
 /** The broker in this process: its pid is the command's, and SIGTERM drains it. */
-export default class Server extends Command {
+export default class Server extends BaseCommand {
   static override summary = "Run the broker.";
 
   static override description =
     "Needs no flags: settings come from fila.toml in the working directory, else /etc/fila/fila.toml, and from the " +
-    "environment. A flag wins over both. SIGTERM or Ctrl-C drains and ends it; a second one ends it at once.";
+    "environment. A flag wins over both. SIGTERM or Ctrl-C drains and ends it; a second one ends it at once. With " +
+    "--json: one object with the address once it serves; the log stays on stderr.";
 
   static override examples = [
     "<%= config.bin %> server",
@@ -30,7 +32,10 @@ export default class Server extends Command {
     if (flags.data !== undefined) process.env["FILA_DATA_DIR"] = flags.data;
     if (flags.listen !== undefined) process.env["FILA_SERVER_LISTEN_ADDR"] = flags.listen;
     const { runServer } = await import("@fila/server");
-    const args = flags["print-config"] ? ["--print-config"] : [];
-    await runServer(flags.config === undefined ? args : [...args, "--config", flags.config]);
+    await runServer([
+      ...(flags.json ? ["--json"] : []),
+      ...(flags["print-config"] ? ["--print-config"] : []),
+      ...(flags.config === undefined ? [] : ["--config", flags.config]),
+    ]);
   }
 }

@@ -24,32 +24,57 @@ export interface Delivery {
   details(): DeliveryDetails;
 }
 
+/** Made once: each delivery would else make three. Reading is never interleaved. */
+const messageReader = new FieldReader(new Uint8Array(0));
+
 const empty = new Uint8Array(0);
+
+/** A delivery that is read from its frame when it is asked. */
+class WireDelivery implements Delivery {
+  id = "";
+  payload: Uint8Array = empty;
+  token: Uint8Array = empty;
+  readonly buffer: Uint8Array;
+  /**
+   * Beginnings and ends. Protobuf allows a message field to come in several pieces, which are then one; the broker appends
+   * its own fields to the producer's bytes that way.
+   */
+  readonly pieces: number[] = [];
+  expiryStart = 0;
+  expiryEnd = 0;
+
+  constructor(buffer: Uint8Array) {
+    this.buffer = buffer;
+  }
+
+  get expiresAtMs(): number {
+    return timestampMs(new FieldReader(this.buffer, this.expiryStart, this.expiryEnd));
+  }
+
+  details(): DeliveryDetails {
+    return readDetails(this.buffer, this.pieces);
+  }
+}
 
 /** Reads the bytes of a LeasedMessage. Throws FilaError internal PROTOCOL_ERROR. */
 export function deliveryFromWire(leased: FieldReader): Delivery {
-  // Protobuf allows a message field to come in several pieces, which are then one; the broker appends its own fields
-  // to the producer's bytes that way.
-  const pieces: Uint8Array[] = [];
-  let id = "";
-  let payload: Uint8Array = empty;
-  let token: Uint8Array = empty;
-  let expiresAtMs = 0;
+  const delivery = new WireDelivery(leased.buffer);
   while (leased.next()) {
     if (leased.field === 1) {
-      pieces.push(leased.bytes());
-      const message = leased.message();
-      while (message.next()) {
-        if (message.field === 1) id = message.text();
-        else if (message.field === 3) payload = message.bytes();
+      delivery.pieces.push(leased.start, leased.end);
+      messageReader.reset(leased.buffer, leased.start, leased.end);
+      while (messageReader.next()) {
+        if (messageReader.field === 1) delivery.id = messageReader.ascii();
+        else if (messageReader.field === 3) delivery.payload = messageReader.bytes();
       }
     } else if (leased.field === 2) {
-      token = leased.bytes();
+      delivery.token = leased.bytes();
     } else if (leased.field === 3) {
-      expiresAtMs = timestampMs(leased.message());
+      delivery.expiryStart = leased.start;
+      delivery.expiryEnd = leased.end;
     }
   }
-  return { id, payload, token, expiresAtMs, details: () => readDetails(pieces) };
+  return delivery;
 }
 
 /** From the generated class, as unary calls answer. */
@@ -77,12 +102,12 @@ function protobufMs(timestamp: { readonly seconds: bigint; readonly nanos: numbe
   return timestamp === undefined ? 0 : Number(timestamp.seconds) * 1000 + timestamp.nanos / 1e6;
 }
 
-function readDetails(pieces: readonly Uint8Array[]): DeliveryDetails {
+function readDetails(buffer: Uint8Array, pieces: readonly number[]): DeliveryDetails {
   const headers: Record<string, string> = {};
   const metadata = { fairnessKey: "", weight: 0, throttleKeys: [] as string[], attempt: 0 };
   const times = { enqueuedAtMs: 0, leasedAtMs: 0 };
-  for (const piece of pieces) {
-    const message = new FieldReader(piece);
+  for (let at = 0; at < pieces.length; at += 2) {
+    const message = new FieldReader(buffer, pieces[at], pieces[at + 1]);
     while (message.next()) {
       if (message.field === 2) readHeader(message.message(), headers);
       else if (message.field === 4) readMetadata(message.message(), metadata);

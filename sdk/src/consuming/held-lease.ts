@@ -6,6 +6,25 @@ import type { SettlementAction, SettlementSink, Settler } from "./settlement.ts"
 /** The reason of a nack is cut to so many characters: people read it, the payload holds the data. */
 const maximumErrorLength = 1000;
 
+/** Who has the leases of a stream. */
+export interface Holder {
+  letGo(lease: HeldLease): void;
+}
+
+export interface LossWatcher {
+  lost(why: LeaseLost): void;
+}
+
+/** What a heartbeat knows of a lease. */
+export interface Beat {
+  /** For how long it extends, milliseconds; 0 = as long as it was granted for. */
+  baseMs: number;
+  /** When it extends next, on its clock. */
+  renewAt: number;
+  /** An extension is under way. */
+  renewing: boolean;
+}
+
 /**
  * held ─settle─▶ settling ─OK─▶ settled; settling ─error that may pass─▶ held again;
  * held or settling ─"lease lost", LEASE_LOST, died stream─▶ lost. `extend` leaves it as it is. A lost lease may still be
@@ -15,33 +34,37 @@ export class HeldLease implements SettlementSink {
   readonly queue: string;
   readonly delivery: Delivery;
   state: "held" | "settling" | "settled" | "lost" = "held";
-  /** Milliseconds since 1970, the broker's clock. */
-  expiresAtMs: number;
   /** Why it is lost. */
   loss: LeaseLost | undefined;
   /** Told once, when it is lost. */
-  onLost: ((why: LeaseLost) => void) | undefined;
-  /** The heartbeat's: for how long it extends, milliseconds; 0 = as long as it was granted for. */
-  baseMs = 0;
-  /** The heartbeat's: when it extends next, on its clock. */
-  renewAt = 0;
-  /** The heartbeat's: until when it extends at all, on its clock. */
-  renewUntil = Infinity;
-  /** The heartbeat's: an extension is under way. */
-  renewing = false;
+  onLost: LossWatcher | undefined;
   /** What settles it, while that is under way. */
   ending: SettlementAction | undefined;
+  /** The heartbeat's: when it came, on its clock in whole milliseconds. */
+  arrivedAt = 0;
+  /** The heartbeat's, once it had a look at the lease. */
+  beat: Beat | undefined;
   readonly #settler: Settler;
-  readonly #letGo: ((lease: HeldLease) => void) | undefined;
+  readonly #holder: Holder | undefined;
+  #expiresAtMs: number | undefined;
   #told: SettlementSink | undefined;
 
-  /** `letGo` is told when the lease is settled or lost. */
-  constructor(queue: string, delivery: Delivery, settler: Settler, letGo?: (lease: HeldLease) => void) {
+  /** `holder` is told when the lease is settled or lost. */
+  constructor(queue: string, delivery: Delivery, settler: Settler, holder?: Holder) {
     this.queue = queue;
     this.delivery = delivery;
-    this.expiresAtMs = delivery.expiresAtMs;
     this.#settler = settler;
-    this.#letGo = letGo;
+    this.#holder = holder;
+  }
+
+  /** Milliseconds since 1970, the broker's clock. */
+  get expiresAtMs(): number {
+    return this.#expiresAtMs ?? this.delivery.expiresAtMs;
+  }
+
+  /** It was taken up again and ends then. */
+  renewed(expiresAtMs: number): void {
+    this.#expiresAtMs = expiresAtMs;
   }
 
   /** Ends the lease. One such settlement at a time. */
@@ -56,7 +79,7 @@ export class HeldLease implements SettlementSink {
   extend(extendMs: number, told: SettlementSink): void {
     this.#send("extend", "", extendMs, {
       settled: (expiresAtMs) => {
-        if (expiresAtMs !== undefined) this.expiresAtMs = expiresAtMs;
+        if (expiresAtMs !== undefined) this.#expiresAtMs = expiresAtMs;
         told.settled(this.expiresAtMs);
       },
       refused: (error) => {
@@ -71,8 +94,8 @@ export class HeldLease implements SettlementSink {
     if (this.state === "lost" || this.state === "settled") return;
     this.state = "lost";
     this.loss = why;
-    this.#letGo?.(this);
-    this.onLost?.(why);
+    this.#holder?.letGo(this);
+    this.onLost?.lost(why);
   }
 
   /** The answer to `end`. */
@@ -80,7 +103,7 @@ export class HeldLease implements SettlementSink {
     const told = this.#told;
     if (this.state !== "lost") {
       this.state = "settled";
-      this.#letGo?.(this);
+      this.#holder?.letGo(this);
     }
     told?.settled(undefined);
   }

@@ -23,11 +23,18 @@ export interface AdoptedLease {
   readonly expiresAtMs: number;
 }
 
-/** Told in the order of the wire. `closed` comes once and last. */
+/** A lease that the broker took away. */
+export interface LostLease {
+  readonly id: string;
+  readonly token: Uint8Array;
+  readonly reason: string;
+}
+
+/** Told in the order of the wire, but for what is lost: that may have come in the same response, and is told behind it. `closed` comes once and last. */
 export interface LeaseStreamEvents {
   subscribed(visibilityTimeoutMs: number, adopted: readonly AdoptedLease[]): void;
   leased(deliveries: readonly Delivery[]): void;
-  lost(id: string, token: Uint8Array, reason: string): void;
+  lost(leases: readonly LostLease[]): void;
   draining(): void;
   stopped(): void;
   /** All of one response has been told. */
@@ -38,6 +45,9 @@ export interface LeaseStreamEvents {
 
 /** Opens the stream of bytes below. */
 export type OpenStream = (events: StreamEvents) => MessageStream;
+
+/** Made once; reading is never interleaved. */
+const leasedReader = new FieldReader(new Uint8Array(0));
 
 /** Requests with settlements under way; while there are so many, further settlements are collected. */
 const maximumFramesUnderWay = 4;
@@ -158,19 +168,21 @@ export class LeaseStream {
   #received(bytes: Uint8Array): void {
     const response = new FieldReader(bytes);
     const deliveries: Delivery[] = [];
+    const lost: LostLease[] = [];
     while (response.next()) {
       switch (response.field) {
         case 1:
           this.#subscribed(response.message());
           break;
         case 2:
-          deliveries.push(deliveryFromWire(response.message()));
+          leasedReader.reset(bytes, response.start, response.end);
+          deliveries.push(deliveryFromWire(leasedReader));
           break;
         case 3:
           this.#settlements.answered(response.message());
           break;
         case 4:
-          this.#lost(response.message());
+          lost.push(readLost(response.message()));
           break;
         case 5:
           if (response.value !== 0) this.#events.draining();
@@ -183,6 +195,7 @@ export class LeaseStream {
       }
     }
     if (deliveries.length > 0) this.#events.leased(deliveries);
+    if (lost.length > 0) this.#events.lost(lost);
     if (this.#settlements.collected > 0) this.schedule();
     this.#events.responded();
   }
@@ -197,18 +210,18 @@ export class LeaseStream {
     this.#state = "open";
     this.#events.subscribed(visibilityTimeoutMs, adopted);
   }
+}
 
-  #lost(reader: FieldReader): void {
-    let id = "";
-    let token = new Uint8Array(0);
-    let reason = "";
-    while (reader.next()) {
-      if (reader.field === 1) id = reader.text();
-      else if (reader.field === 2) token = reader.bytes() as Uint8Array<ArrayBuffer>;
-      else if (reader.field === 3) reason = reader.text();
-    }
-    this.#events.lost(id, token, reason);
+function readLost(reader: FieldReader): LostLease {
+  let id = "";
+  let token: Uint8Array = new Uint8Array(0);
+  let reason = "";
+  while (reader.next()) {
+    if (reader.field === 1) id = reader.text();
+    else if (reader.field === 2) token = reader.bytes();
+    else if (reader.field === 3) reason = reader.text();
   }
+  return { id, token, reason };
 }
 
 function readAdopted(reader: FieldReader): AdoptedLease {

@@ -4,8 +4,8 @@ import type { Clock } from "../clock.ts";
 import { FilaError, LeaseLost, type ErrorCode } from "../errors.ts";
 import { Backoff } from "../transport/backoff.ts";
 import type { Delivery } from "./delivery.ts";
-import { HeldLease } from "./held-lease.ts";
-import { LeaseStream, type AdoptedLease, type OpenStream, type StreamRequest } from "./lease-stream.ts";
+import { HeldLease, type Holder } from "./held-lease.ts";
+import { LeaseStream, type AdoptedLease, type LostLease, type OpenStream, type StreamRequest } from "./lease-stream.ts";
 import { nobody, type Settlement, type Settler } from "./settlement.ts";
 import { SettlementFrames } from "./settlement-frames.ts";
 
@@ -57,9 +57,9 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set([
  * is held and all is answered. A stream that was opened since then had no credit and need not be stopped.
  * Never: a lease taken up again that its owner does not have; a settlement forgotten without an answer before it closed.
  */
-export class LeaseSubscription implements Settler {
-  /** Neither settled nor lost, by message id. */
-  readonly held = new Map<string, HeldLease>();
+export class LeaseSubscription implements Settler, Holder {
+  /** Neither settled nor lost. */
+  readonly held = new Set<HeldLease>();
   readonly #open: OpenStream;
   readonly #options: SubscriptionOptions;
   readonly #fallback: Settler;
@@ -137,7 +137,7 @@ export class LeaseSubscription implements Settler {
 
   /** Forgets the lease without a settlement: it ends with the stream. */
   drop(lease: HeldLease): void {
-    if (this.held.get(lease.delivery.id) === lease) this.held.delete(lease.delivery.id);
+    this.held.delete(lease);
     this.#endWhenDone();
   }
 
@@ -170,7 +170,7 @@ export class LeaseSubscription implements Settler {
     const stream: LeaseStream = new LeaseStream(this.#open, this.#options, this.#credit, this.#settlements, {
       subscribed: (visibilityTimeoutMs, adopted) => this.#subscribed(visibilityTimeoutMs, adopted),
       leased: (deliveries) => this.#leased(deliveries),
-      lost: (id, token, reason) => this.#lost(id, token, reason),
+      lost: (leases) => this.#lost(leases),
       draining: () => this.#draining(),
       stopped: () => (this.#stopped = true),
       responded: () => {
@@ -188,9 +188,10 @@ export class LeaseSubscription implements Settler {
   #subscribed(visibilityTimeoutMs: number, adopted: readonly AdoptedLease[]): void {
     this.#link = "live";
     this.#connectedAt = this.#clock.now();
+    const find = this.#finder();
     const known = new Set<HeldLease>();
     for (const { id, token, expiresAtMs } of adopted) {
-      const lease = this.#find(id, token);
+      const lease = find(id, token);
       if (lease === undefined) {
         // From before, and unknown: it never arrived, or was of another program of this name.
         const { queue } = this.#options;
@@ -198,9 +199,9 @@ export class LeaseSubscription implements Settler {
         continue;
       }
       known.add(lease);
-      lease.expiresAtMs = expiresAtMs;
+      lease.renewed(expiresAtMs);
     }
-    for (const lease of [...this.held.values()]) {
+    for (const lease of [...this.held]) {
       // The answer to a settlement will tell what became of its lease.
       if (known.has(lease) || lease.state === "settling") continue;
       lease.lose(
@@ -212,30 +213,37 @@ export class LeaseSubscription implements Settler {
 
   #leased(deliveries: readonly Delivery[]): void {
     this.#credit = Math.max(0, this.#credit - deliveries.length);
-    const leases = deliveries.map((delivery) => {
-      const lease = new HeldLease(this.#options.queue, delivery, this, (ended) => this.#letGo(ended));
-      this.held.set(delivery.id, lease);
-      return lease;
-    });
+    const leases: HeldLease[] = [];
+    for (const delivery of deliveries) {
+      const lease = new HeldLease(this.#options.queue, delivery, this, this);
+      this.held.add(lease);
+      leases.push(lease);
+    }
     if (!this.#finishing && this.#link === "live") this.#owner.leased(leases);
     else for (const lease of leases) this.release(lease);
     // What a draining broker still had on its way is asked for again from the next one.
     if (!this.#finishing && this.#link === "draining") this.grant(leases.length);
   }
 
-  #find(id: string, token: Uint8Array): HeldLease | undefined {
-    const lease = this.held.get(id);
-    return lease !== undefined && Buffer.compare(lease.delivery.token, token) === 0 ? lease : undefined;
+  /** Finds what is held. An index of it all is made for this once: rarely is anything looked for. */
+  #finder(): (id: string, token: Uint8Array) => HeldLease | undefined {
+    const byToken = new Map([...this.held].map((lease) => [hex(lease.delivery.token), lease]));
+    return (id, token) => {
+      const lease = byToken.get(hex(token));
+      return lease?.delivery.id === id ? lease : undefined;
+    };
   }
 
-  #lost(id: string, token: Uint8Array, reason: string): void {
-    const lease = this.#find(id, token);
-    lease?.lose(new LeaseLost(`the lease of message ${id} was lost`, { metadata: { reason } }));
+  #lost(leases: readonly LostLease[]): void {
+    const find = this.#finder();
+    for (const { id, token, reason } of leases) {
+      find(id, token)?.lose(new LeaseLost(`the lease of message ${id} was lost`, { metadata: { reason } }));
+    }
   }
 
-  #letGo(lease: HeldLease): void {
-    // The broker may have given the same message to us again.
-    if (this.held.get(lease.delivery.id) === lease) this.held.delete(lease.delivery.id);
+  /** Made by the leases: settled or lost. */
+  letGo(lease: HeldLease): void {
+    this.held.delete(lease);
     if (lease.state === "lost") this.#owner.lost(lease);
   }
 
@@ -285,7 +293,7 @@ export class LeaseSubscription implements Settler {
     this.#cancelResend?.();
     if (cause !== undefined) {
       this.#settlements.fail(cause);
-      for (const lease of [...this.held.values()]) {
+      for (const lease of [...this.held]) {
         const message = `the stream that held message ${lease.delivery.id} ended: ${cause.message}`;
         lease.lose(new LeaseLost(message, { cause }));
       }
@@ -297,4 +305,8 @@ export class LeaseSubscription implements Settler {
 
 function isFinal({ code, reason }: FilaError): boolean {
   return finalCodes.has(code) || reason === "QUEUE_NOT_FOUND" || reason === "CLIENT_CLOSED";
+}
+
+function hex(token: Uint8Array): string {
+  return Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString("hex");
 }

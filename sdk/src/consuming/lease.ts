@@ -1,7 +1,7 @@
 // A message that this program holds, and the ways to let go of it.
-import { decodePayload, textOf, type Codec } from "../codec.ts";
+import { decodePayload, type Codec } from "../codec.ts";
 import { milliseconds, type Duration } from "../duration.ts";
-import { FilaError } from "../errors.ts";
+import { FilaError, textOf } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { DeliveryDetails } from "./delivery.ts";
 import type { HeldLease } from "./held-lease.ts";
@@ -84,7 +84,7 @@ export class Lease<T = Uint8Array> {
     if (this.#abort === undefined) {
       const abort = new AbortController();
       this.#abort = abort;
-      if (this.#held.loss === undefined) this.#held.onLost = (why) => abort.abort(why);
+      if (this.#held.loss === undefined) this.#held.onLost = { lost: (why) => abort.abort(why) };
       else abort.abort(this.#held.loss);
     }
     return this.#abort.signal;

@@ -80,7 +80,12 @@ export class FrameWriter {
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#position);
+    if (bytes.length <= 16) {
+      // A loop costs less than the call for so few.
+      for (let i = 0; i < bytes.length; i++) this.#bytes[this.#position + i] = bytes[i]!;
+    } else {
+      this.#bytes.set(bytes, this.#position);
+    }
     this.#position += bytes.length;
   }
 

@@ -1,9 +1,9 @@
 // One message and the handler that works on it.
-import { decodePayload, textOf, type Codec } from "../codec.ts";
+import { decodePayload, type Codec } from "../codec.ts";
 import { milliseconds, type Duration } from "../duration.ts";
-import { FilaError, type LeaseLost } from "../errors.ts";
+import { FilaError, textOf, type LeaseLost } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { HeldLease } from "../consuming/held-lease.ts";
+import type { HeldLease, LossWatcher } from "../consuming/held-lease.ts";
 import type { SettlementSink } from "../consuming/settlement.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { LeasedInfo, LeasedMessage, type Handler, type HandlerContext, type MessageInfo } from "./handler.ts";
@@ -24,7 +24,7 @@ export interface RunOwner<T> {
  * acking, nacking ─answer─▶ over, ─refused─▶ over, the user told. Lost or given up, what the handler does changes nothing.
  * Never: a settlement after another one or after a loss; a rejection that nobody handles.
  */
-export class HandlerRun<T> implements HandlerContext, SettlementSink {
+export class HandlerRun<T> implements SettlementSink, LossWatcher {
   readonly held: HeldLease;
   readonly #owner: RunOwner<T>;
   #running = true;
@@ -37,7 +37,7 @@ export class HandlerRun<T> implements HandlerContext, SettlementSink {
     this.held = held;
     this.#owner = owner;
     // A loss after the handler returned is told by `refused`.
-    held.onLost = (why) => this.#lost(why);
+    held.onLost = this;
   }
 
   /** Calls the handler. Never throws. */
@@ -52,21 +52,19 @@ export class HandlerRun<T> implements HandlerContext, SettlementSink {
       return this.#threw(error);
     }
     this.#message = message;
-    let returned: Promise<void> | void;
+    let pending: Promise<void> | undefined;
     try {
-      returned = handler(message, this.#context());
+      const returned = handler(message, new Context(this));
+      // A promise of Node's passes as it is; any other thenable is tamed. Looking for its "then" may throw as well.
+      if (isThenable(returned)) pending = Promise.resolve(returned);
     } catch (error) {
       return this.#threw(error);
     }
-    if (isThenable(returned)) {
-      // A promise of Node's passes as it is; any other thenable is tamed.
-      Promise.resolve(returned).then(
-        () => this.#returned(),
-        (error: unknown) => this.#threw(error),
-      );
-    } else {
-      this.#returned();
-    }
+    if (pending === undefined) return this.#returned();
+    pending.then(
+      () => this.#returned(),
+      (error: unknown) => this.#threw(error),
+    );
   }
 
   get signal(): AbortSignal {
@@ -106,17 +104,6 @@ export class HandlerRun<T> implements HandlerContext, SettlementSink {
     this.#trouble(error);
   }
 
-  /** Its own object, so that a handler may take it apart. */
-  #context(): HandlerContext {
-    const signal = (): AbortSignal => this.signal;
-    return {
-      get signal() {
-        return signal();
-      },
-      extend: (duration) => this.extend(duration),
-    };
-  }
-
   #returned(): void {
     if (this.held.state === "held" && !this.#givenUp) this.held.end("ack", "", this);
     this.#done();
@@ -136,7 +123,7 @@ export class HandlerRun<T> implements HandlerContext, SettlementSink {
     this.#owner.handled(this);
   }
 
-  #lost(why: LeaseLost): void {
+  lost(why: LeaseLost): void {
     // Whose ack is refused for it is told by the refusal.
     if (this.held.ending === undefined && !this.#givenUp) this.#trouble(why);
     this.#abortWith(why);
@@ -150,6 +137,23 @@ export class HandlerRun<T> implements HandlerContext, SettlementSink {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     this.#abort?.abort(reason);
+  }
+}
+
+/** What a handler gets of its run, and may take apart. */
+class Context<T> implements HandlerContext {
+  readonly #run: HandlerRun<T>;
+
+  constructor(run: HandlerRun<T>) {
+    this.#run = run;
+  }
+
+  get signal(): AbortSignal {
+    return this.#run.signal;
+  }
+
+  get extend(): HandlerContext["extend"] {
+    return (duration) => this.#run.extend(duration);
   }
 }
 

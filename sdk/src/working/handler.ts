@@ -48,7 +48,7 @@ export interface HandlerContext {
    * extends it for that long, at a third of that. Resolves with its new end. Rejects with LeaseLost, or FilaError
    * invalid_argument, unavailable.
    */
-  extend(duration?: Duration): Promise<Date>;
+  readonly extend: (duration?: Duration) => Promise<Date>;
 }
 
 /** Reads the rare fields when they are asked for. */

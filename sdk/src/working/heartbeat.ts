@@ -1,6 +1,6 @@
 // Keeps the leases of a worker from ending while it has them.
 import type { Clock } from "../clock.ts";
-import type { HeldLease } from "../consuming/held-lease.ts";
+import type { Beat, HeldLease } from "../consuming/held-lease.ts";
 import type { SettlementSink } from "../consuming/settlement.ts";
 import type { FilaError } from "../errors.ts";
 
@@ -38,24 +38,22 @@ export class Heartbeat {
 
   /** These arrived just now. */
   watch(leases: readonly HeldLease[]): void {
-    if (!this.#on) return;
     const now = this.#clock.now();
-    for (const lease of leases) {
-      lease.renewAt = now + this.#visibilityMs * part;
-      lease.renewUntil = now + this.#maximumMs;
-    }
-    this.#arm(now + this.#visibilityMs * part, now);
+    const arrivedAt = Math.floor(now);
+    for (const lease of leases) lease.arrivedAt = arrivedAt;
+    if (this.#on) this.#arm(now + this.#visibilityMs * part, now);
   }
 
   /** A stream stands. Leases taken up again last as long as they were granted for, whatever they were extended to. */
   resume(visibilityMs: number): void {
-    this.#visibilityMs = visibilityMs;
+    this.#visibilityMs = Math.max(shortestMs, visibilityMs);
     this.#paused = false;
     const now = this.#clock.now();
     for (const lease of this.#leases()) {
-      lease.renewing = false;
-      lease.renewAt = lease.baseMs === 0 ? now + visibilityMs * part : now;
-      this.#arm(lease.renewAt, now);
+      const beat = this.#beatOf(lease);
+      beat.renewing = false;
+      beat.renewAt = beat.baseMs === 0 ? now + this.#visibilityMs * part : now;
+      if (this.#on) this.#arm(beat.renewAt, now);
     }
   }
 
@@ -67,30 +65,32 @@ export class Heartbeat {
 
   /** A handler's own extension, which sets the base; 0 = the visibility timeout. */
   extend(lease: HeldLease, extendMs: number, told: SettlementSink): void {
-    const before = lease.baseMs;
+    const before = this.#beatOf(lease).baseMs;
     this.#setBase(lease, extendMs);
     lease.extend(extendMs, {
       settled: (end) => told.settled(end),
       refused: (error: FilaError) => {
-        if (lease.baseMs === extendMs) this.#setBase(lease, before);
+        if (this.#beatOf(lease).baseMs === extendMs) this.#setBase(lease, before);
         told.refused(error);
       },
     });
   }
 
-  stop(): void {
-    this.pause();
+  #beatOf(lease: HeldLease): Beat {
+    const renewAt = lease.arrivedAt + this.#visibilityMs * part;
+    return (lease.beat ??= { baseMs: 0, renewAt, renewing: false });
   }
 
   #setBase(lease: HeldLease, baseMs: number): void {
     const now = this.#clock.now();
-    lease.baseMs = baseMs;
-    lease.renewAt = now + this.#base(lease) * part;
-    if (this.#on) this.#arm(lease.renewAt, now);
+    const beat = this.#beatOf(lease);
+    beat.baseMs = baseMs;
+    beat.renewAt = now + this.#baseOf(beat) * part;
+    if (this.#on) this.#arm(beat.renewAt, now);
   }
 
-  #base(lease: HeldLease): number {
-    return lease.baseMs === 0 ? this.#visibilityMs : lease.baseMs;
+  #baseOf({ baseMs }: Beat): number {
+    return baseMs === 0 ? this.#visibilityMs : baseMs;
   }
 
   #arm(at: number, now: number): void {
@@ -111,23 +111,27 @@ export class Heartbeat {
     const now = this.#clock.now();
     let next = Infinity;
     for (const lease of this.#leases()) {
-      if (lease.state !== "held" || lease.renewUntil - now < shortestMs) continue;
-      const base = this.#base(lease);
-      if (lease.renewAt <= now + base * slack) {
-        this.#renew(lease, Math.min(base, lease.renewUntil - now));
-        lease.renewAt = now + base * part;
+      const renewUntil = lease.arrivedAt + this.#maximumMs;
+      if (lease.state !== "held" || renewUntil - now < shortestMs) continue;
+      const beat = this.#beatOf(lease);
+      const baseMs = this.#baseOf(beat);
+      if (beat.renewAt <= now + baseMs * slack) {
+        // The whole base, unless that is beyond the maximum.
+        const restMs = Math.floor(renewUntil - now);
+        this.#renew(lease, beat, restMs < baseMs ? restMs : beat.baseMs);
+        beat.renewAt = now + baseMs * part;
       }
-      next = Math.min(next, lease.renewAt);
+      next = Math.min(next, beat.renewAt);
     }
     if (next < Infinity) this.#arm(next, now);
   }
 
-  #renew(lease: HeldLease, ms: number): void {
-    if (lease.renewing) return;
-    lease.renewing = true;
+  #renew(lease: HeldLease, beat: Beat, extendMs: number): void {
+    if (beat.renewing) return;
+    beat.renewing = true;
     const answered = (): void => {
-      lease.renewing = false;
+      beat.renewing = false;
     };
-    lease.extend(Math.floor(ms), { settled: answered, refused: answered });
+    lease.extend(extendMs, { settled: answered, refused: answered });
   }
 }

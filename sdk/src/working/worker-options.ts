@@ -22,7 +22,10 @@ export interface WorkOptions {
   readonly extend?: false | { readonly maximum?: Duration | undefined } | undefined;
   /** Stops the worker as `stop()` does. Default: none. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each state, with what interrupted the connection or failed the worker. */
+  /**
+   * Told of each state, with what interrupted the connection or failed the worker; also, without a change, of each further
+   * attempt to connect that failed.
+   */
   readonly onStateChange?: ((state: WorkerState, cause: Error | undefined) => void) | undefined;
   /** Told of what a handler threw, a lost lease (LeaseLost), an ack or nack that was refused, a payload that cannot be decoded. */
   readonly onError?: ((error: unknown, message: MessageInfo) => void) | undefined;

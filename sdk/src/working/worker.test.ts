@@ -102,6 +102,51 @@ test("a payload that cannot be decoded is nacked with the reason, and the worker
     );
   }));
 
+test("whatever a handler throws or returns is a nack or an ack, and the worker goes on", () =>
+  withBroker(async (fila, broker) => {
+    const odd = (property: string, value: PropertyDescriptor): object =>
+      Object.defineProperty(new Error("odd"), property, value);
+    const fails = (): never => {
+      throw new Error("a getter that throws");
+    };
+    const thrown: unknown[] = [
+      odd("message", { value: undefined }),
+      odd("message", { value: 42 }),
+      odd("message", { get: fails }),
+      Object.create(null),
+      Symbol("s"),
+      undefined,
+      new Proxy({}, { getPrototypeOf: fails }),
+      new Error("\ud800"),
+    ];
+    const returned: unknown[] = [odd("then", { get: fails }), odd("then", { value: fails })];
+    // Each once by a handler that fails at once, and once by one that fails later.
+    const ways: (() => unknown)[] = thrown.flatMap((value) => [
+      () => {
+        throw value;
+      },
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the programs meant here do
+      () => Promise.reject(value),
+    ]);
+    ways.push(...returned.map((value) => () => value));
+    const told: unknown[] = [];
+    await fill(fila, ways.length);
+    const worker = fila.work(
+      emails,
+      ({ payload, attempt }) => (attempt === 0 ? (ways[Number(payload.to)]?.() as Promise<void>) : undefined),
+      {
+        concurrency: 1,
+        onError: (error) => told.push(error),
+      },
+    );
+    await broker.until(() => left(broker) === 0);
+    await worker.stop();
+    assert.equal(told.length, ways.length);
+    for (const value of thrown) assert.equal(told.filter((one) => Object.is(one, value)).length, 2);
+    assert.equal(count(broker, SettlementAction.NACK), ways.length);
+    assert.equal(count(broker, SettlementAction.ACK), ways.length);
+  }));
+
 test("what cannot pass fails the worker; nobody need look", () =>
   withBroker(async (fila) => {
     const states: unknown[] = [];

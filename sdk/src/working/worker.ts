@@ -111,7 +111,7 @@ export class WorkerEngine<T> implements Engine, SubscriptionOwner {
     this.#options = options;
     this.#ground = ground;
     const { clock, open, fallback } = ground;
-    const held = (): Iterable<HeldLease> => this.#subscription?.held.values() ?? [];
+    const held = (): Iterable<HeldLease> => this.#subscription?.held ?? [];
     this.#heartbeat = new Heartbeat(held, clock, options.maximumExtensionMs);
     this.#pool = new HandlerPool({
       codec,
@@ -163,7 +163,7 @@ export class WorkerEngine<T> implements Engine, SubscriptionOwner {
     const { finishTimeoutMs } = this.#ground;
     // What was released is not worth the whole drain time when the broker is away.
     this.#later(Math.min(finishTimeoutMs, drainTimeoutMs), () => {
-      const leases = [...(this.#subscription?.held.values() ?? [])];
+      const leases = [...(this.#subscription?.held ?? [])];
       if (this.inFlight === 0 && leases.every(({ ending }) => ending === "release")) this.#abandon();
     });
     this.#later(drainTimeoutMs, () => {
@@ -252,7 +252,7 @@ export class WorkerEngine<T> implements Engine, SubscriptionOwner {
 
   #over(state: "stopped" | "failed", error: FilaError | undefined): void {
     for (const cancel of this.#timers.splice(0)) cancel();
-    this.#heartbeat.stop();
+    this.#heartbeat.pause();
     this.#pool.takeWaiting();
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#change(state, error);

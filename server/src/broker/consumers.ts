@@ -27,6 +27,9 @@ export interface ConsumersEvents {
 export class Consumers {
   readonly #listeners = new Map<ConsumerId, Listener>();
   readonly #events: ConsumersEvents;
+  /** Deliveries whose bytes were in memory, and those whose bytes were read for them. */
+  fromMemory = 0;
+  fromStore = 0;
 
   constructor(events: ConsumersEvents) {
     this.#events = events;
@@ -87,6 +90,7 @@ export class Consumers {
     if (listener.waiting.length === 0) {
       const there = loader.fromCache(load);
       if (there !== undefined) {
+        this.fromMemory += there.loaded.length;
         listener.sink.deliver(there.loaded);
         return;
       }
@@ -101,6 +105,7 @@ export class Consumers {
         const result: LoadResult = loader.fromCache(load) ?? (await loader.read(load));
         if (listener.over) return;
         listener.waiting.shift();
+        this.fromStore += result.loaded.length;
         if (result.loaded.length > 0) listener.sink.deliver(result.loaded);
         if (result.corrupt.length > 0) this.#events.corrupt(result.corrupt);
         const missing = [...result.corrupt, ...result.gone].map(({ ordinal }) => ordinal);

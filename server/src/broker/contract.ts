@@ -5,6 +5,7 @@ import type { Delivery, EnqueueOutcome, LostLease, QueueStats, QueueSummary, Set
 import type { Failure } from "../core/errors.ts";
 import type { QueueSettings } from "../core/queue-settings.ts";
 import type { Operations } from "./operations-contract.ts";
+import type { BrokerReading } from "../telemetry/turn-observer.ts";
 
 /** A delivery with its bytes: headers and payload in wire form (fields 2 and 3 of Message). */
 export interface LoadedDelivery extends Delivery {
@@ -86,4 +87,10 @@ export interface Broker {
   disconnected(connection: ConnectionId): void;
   /** Stops taking, tells consumers, waits up to `deadlineMs` for what they hold, ends streams, closes the store. */
   stop(deadlineMs: number): Promise<void>;
+}
+
+/** A broker that can be measured. */
+export interface ReadableBroker extends Broker {
+  /** At once, in the middle of whatever else it does: what memory says, which may be one turn ahead of the disk. */
+  read(): BrokerReading;
 }

@@ -40,6 +40,8 @@ export interface TurnOutput {
   readonly system: readonly Op[];
   /** Operations of the data shard; none when the turn changed nothing. */
   readonly data: readonly Op[];
+  /** What the operations write down; for those who count. */
+  readonly mutations: readonly Mutation[];
   /** To be released when both are durable. */
   readonly effects: readonly Effect[];
   /** There is more to do right away. */
@@ -113,7 +115,7 @@ export class Engine {
     const data = changed ? journal.encode(mutations, now.wall) : [];
     if (slicing) checkpoint.slice(loaded, data);
     else if (!checkpoint.active && checkpoint.due) checkpoint.begin();
-    return { system, data, effects, more };
+    return { system, data, mutations, effects, more };
   }
 
   /** Valid until the next turn. undefined: the message is gone. */

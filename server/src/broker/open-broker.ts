@@ -2,8 +2,9 @@
 import { defaultLimits } from "../core/core.ts";
 import { defaultCheckpointOptions } from "../storage/journal/checkpoint.ts";
 import type { Storage } from "../storage/port.ts";
+import type { TurnObserver } from "../telemetry/turn-observer.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import type { Broker } from "./contract.ts";
+import type { ReadableBroker } from "./contract.ts";
 import { Shell, type ShellLog } from "./shell.ts";
 import { openLife } from "./store.ts";
 
@@ -11,6 +12,8 @@ export interface BrokerOptions {
   /** Called at the start, and again whenever a write was rejected and the store must be reopened. */
   readonly open: () => Promise<Storage>;
   readonly log: ShellLog;
+  /** Told what becomes durable. */
+  readonly observer?: TurnObserver | undefined;
   /** The process must end: the state can be rebuilt, going on with a wrong one would lose messages. */
   readonly fatal: (error: unknown) => void;
   /** Queues at most; default 10,000. */
@@ -23,11 +26,12 @@ export interface BrokerOptions {
 }
 
 /** Rejects with StorageError when the store cannot be opened or trusted. */
-export async function openBroker(options: BrokerOptions): Promise<Broker> {
+export async function openBroker(options: BrokerOptions): Promise<ReadableBroker> {
   const clock = options.clock ?? systemClock;
   const shellOptions = {
     open: options.open,
     log: options.log,
+    observer: options.observer,
     fatal: options.fatal,
     clock,
     limits: { ...defaultLimits, maxQueues: options.maxQueues ?? defaultLimits.maxQueues },

@@ -8,10 +8,12 @@ import type { Command, ConnectionId, ConsumerId, EnqueueItem, OpenConsumer, Sett
 import type { Effect, EnqueueOutcome, QueueStats, Reply, SettleOutcome } from "../core/effects.ts";
 import type { Failure } from "../core/errors.ts";
 import { type QueueSettings, defaultQueueSettings } from "../core/queue-settings.ts";
+import { readQueue } from "../core/queue-stats.ts";
 import { type Storage, StorageError } from "../storage/port.ts";
+import type { BrokerReading, TurnObserver } from "../telemetry/turn-observer.ts";
 import type { Clock } from "./clock.ts";
 import { Consumers } from "./consumers.ts";
-import type { Broker, BrokerState, Consumer, ConsumerSink, Outcome, QueuePage } from "./contract.ts";
+import type { BrokerState, Consumer, ConsumerSink, Outcome, QueuePage, ReadableBroker } from "./contract.ts";
 import { Mailbox, maxWaitingBytes } from "./mailbox.ts";
 import { BrokerOperations } from "./operations/broker-operations.ts";
 import type { Load } from "./payload-loader.ts";
@@ -29,6 +31,7 @@ export interface ShellOptions extends StoreOptions {
   readonly open: () => Promise<Storage>;
   readonly clock: Clock;
   readonly log: ShellLog;
+  readonly observer?: TurnObserver | undefined;
   /** The state cannot be trusted or the disk has failed for good: the process must end. */
   readonly fatal: (error: unknown) => void;
 }
@@ -37,8 +40,11 @@ type Done = (reply: Reply | Failure) => void;
 
 const firstReopenMs = 100;
 const longestReopenMs = 5_000;
+/** How many fairness keys of a queue, and of all queues, one reading looks at: some 50 ns each. */
+const keysLookedAt = 1_000;
+const keysLookedAtInAll = 50_000;
 
-export class Shell implements Broker {
+export class Shell implements ReadableBroker {
   #state: BrokerState = "serving";
   readonly #stateListeners = new Set<(state: BrokerState) => void>();
   readonly #options: ShellOptions;
@@ -71,6 +77,7 @@ export class Shell implements Broker {
       undelivered: (consumer, ordinals, all) => this.#send({ type: "undelivered", consumer, ordinals, all }),
       unreadable: (consumer, error) => {
         options.log.error(`payloads cannot be read: ${describe(error)}`);
+        options.observer?.storageFailed("read");
         this.#consumers.end(consumer, unavailable());
         this.#send({ type: "close", consumer, written: 0 });
       },
@@ -115,6 +122,20 @@ export class Shell implements Broker {
   #become(state: BrokerState): void {
     this.#state = state;
     for (const listener of this.#stateListeners) listener(state);
+  }
+
+  read(): BrokerReading {
+    const { engine, cache } = this.#life;
+    const { queuesByName, table } = engine.core.state;
+    const keysOfEach = Math.max(1, Math.min(keysLookedAt, Math.floor(keysLookedAtInAll / queuesByName.size)));
+    return {
+      serving: this.#state === "serving",
+      queues: [...queuesByName.values()].map((queue) => readQueue(queue, table, keysOfEach)),
+      waitingBytes: this.#mailbox.waitingBytes,
+      payloadCacheBytes: cache.bytes,
+      payloadCacheHits: this.#consumers.fromMemory,
+      payloadCacheMisses: this.#consumers.fromStore,
+    };
   }
 
   enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void {
@@ -304,7 +325,10 @@ export class Shell implements Broker {
 
   #startLoop(): TurnLoop {
     return new TurnLoop(this.#life, this.#mailbox, this.#options.clock, {
-      release: (effects, loads) => this.#release(effects, loads),
+      release: ({ mutations, effects }, loads, commitMs) => {
+        this.#options.observer?.released(mutations, effects, commitMs);
+        this.#release(effects, loads);
+      },
       failed: (error) => this.#failed(error),
     });
   }
@@ -347,7 +371,7 @@ export class Shell implements Broker {
 
   /** Nothing more is acknowledged until the store is open again and the core rebuilt from it. */
   #failed(error: unknown): void {
-    const { log, fatal } = this.#options;
+    const { log, fatal, observer } = this.#options;
     if (!(error instanceof StorageError) || error.code === "io") {
       log.error(`the broker cannot go on: ${describe(error)}`);
       fatal(error);
@@ -355,6 +379,7 @@ export class Shell implements Broker {
     }
     // A commit and a read under way at the same time may both fail; the store is reopened once.
     if (this.#state === "readonly" || this.#state === "stopped") return;
+    observer?.storageFailed("commit");
     log.error(`a write was rejected: ${error.message}; nothing is acknowledged until the store is reopened`);
     const wasDraining = this.#state === "draining";
     this.#refusal = error.code === "disk_full" ? storageFull() : unavailable();
@@ -367,13 +392,14 @@ export class Shell implements Broker {
   }
 
   async #reopen(delayMs: number): Promise<void> {
-    const { clock, log, open, fatal } = this.#options;
+    const { clock, log, open, fatal, observer } = this.#options;
     await this.#life.storage.close().catch(() => undefined);
     for (let delay = delayMs; this.#stopping === undefined; delay = Math.min(delay * 2, longestReopenMs)) {
       await new Promise<void>((resolve) => clock.after(delay, resolve));
       try {
         this.#life = await openLife(open, this.#options, clock);
       } catch (error) {
+        observer?.storageFailed("open");
         if (error instanceof StorageError && (error.code === "corrupt" || error.code === "newer_format")) {
           fatal(error);
           return;

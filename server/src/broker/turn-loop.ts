@@ -19,8 +19,9 @@ const stallMs = 50;
 const turnsOfGrace = 8;
 
 export interface TurnLoopEvents {
-  /** The turn is durable. `loads`: the bytes of its deliveries, in the order of its deliver effects. */
-  release(effects: readonly Effect[], loads: readonly Load[]): void;
+  /** The turn is durable. `loads`: the bytes of its deliveries, in the order of its deliver effects. `commitMs`: how long
+   * its commit took; undefined: it changed nothing that is stored. */
+  release(output: TurnOutput, loads: readonly Load[], commitMs: number | undefined): void;
   /** A commit was rejected, or the state is broken: nothing of the turn was released. */
   failed(error: unknown, commands: readonly Command[]): void;
 }
@@ -88,7 +89,7 @@ export class TurnLoop {
     }
     this.#more = output.more || (due && !expire);
     const loads = this.#locate(output.effects);
-    if (output.system.length === 0 && output.data.length === 0) this.#released(output.effects, loads);
+    if (output.system.length === 0 && output.data.length === 0) this.#released(output, loads, undefined);
     else this.#commit(output, loads, commands);
   }
 
@@ -112,10 +113,11 @@ export class TurnLoop {
   }
 
   #commit(output: TurnOutput, loads: readonly Load[], commands: readonly Command[]): void {
+    const startedAt = this.#clock.mono();
     this.#committing = this.#write(output).then(
       () => {
         this.#committing = undefined;
-        this.#released(output.effects, loads);
+        this.#released(output, loads, this.#clock.mono() - startedAt);
       },
       (error: unknown) => {
         this.#committing = undefined;
@@ -129,8 +131,8 @@ export class TurnLoop {
     if (output.data.length > 0) await this.#life.data.commit(output.data);
   }
 
-  #released(effects: readonly Effect[], loads: readonly Load[]): void {
-    this.#events.release(effects, loads);
+  #released(output: TurnOutput, loads: readonly Load[], commitMs: number | undefined): void {
+    this.#events.release(output, loads, commitMs);
     this.#life.cache.trim();
     this.#prepareSlice();
     if (this.#more || this.#mailbox.size > 0 || this.#loaded !== undefined) this.wake();

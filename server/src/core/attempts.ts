@@ -76,6 +76,7 @@ export function endAttempt(core: Endings, turn: Turn, lease: Lease, end: Attempt
       queueNumber: table.queueNumber(slot),
       sequence: table.sequence(slot),
       page: table.page(slot),
+      inQueue: queue.number,
       end,
     });
     ask(state, turn, slot, end);
@@ -141,20 +142,25 @@ function apply(core: Endings, turn: Turn, slot: number, decision: Decision, end:
   const { state } = core;
   const { table } = state;
   if (decision.type === "dead-letter") {
-    deadLetter(core, turn, slot, decision.reason, errorOf(end));
+    deadLetter(core, turn, slot, decision.reason, errorOf(end), leased ? end.by : undefined);
     return;
   }
   // It fell due while it was leased.
   const expiresAt = table.expiresAt(slot);
   if (expiresAt !== 0 && expiresAt <= turn.steady) {
-    expire(core, turn, slot);
+    expire(core, turn, slot, leased ? end.by : undefined);
     return;
   }
   if (table.expiryPlace(slot) < 0 && expiresAt !== 0) state.setExpiry(slot, expiresAt);
   const { delayMs } = decision;
   const waiting = delayMs > 0 ? "delayed" : "ready";
   const readyAt = delayMs > 0 ? Math.ceil(turn.now.wall + delayMs) : core.readyClock.readRetry(turn);
-  const where = { queueNumber: table.queueNumber(slot), sequence: table.sequence(slot), page: table.page(slot) };
+  const where = {
+    queueNumber: table.queueNumber(slot),
+    sequence: table.sequence(slot),
+    page: table.page(slot),
+    inQueue: state.laneOf(slot).queueNumber,
+  };
   if (leased) turn.mutations.push({ type: "returned", ...where, counted: true, readyAt, waiting, by: end.by });
   else turn.mutations.push({ type: "decided", ...where, readyAt, waiting });
   if (delayMs > 0) state.delay(slot, "steady", turn.steady + delayMs);
@@ -165,8 +171,8 @@ function apply(core: Endings, turn: Turn, slot: number, decision: Decision, end:
 }
 
 /** Its time to live is over; it stands in no list and has no lease. */
-export function expire(core: Endings, turn: Turn, slot: number): void {
+export function expire(core: Endings, turn: Turn, slot: number, ended?: AttemptEnd["by"]): void {
   const { queue } = core.state.laneOf(slot).key;
-  if (queue.settings.expiredTo === "drop" || queue.isDeadLetterQueue) remove(core.state, turn, slot, "ttl");
-  else deadLetter(core, turn, slot, "ttl", "the message's time to live was over before it was acknowledged");
+  if (queue.settings.expiredTo === "drop" || queue.isDeadLetterQueue) remove(core.state, turn, slot, "ttl", ended);
+  else deadLetter(core, turn, slot, "ttl", "the message's time to live was over before it was acknowledged", ended);
 }

@@ -495,7 +495,13 @@ export class Core {
     }
     state.table.setState(slot, MessageState.quarantined);
     state.setAside.add(slot);
-    turn.mutations.push({ type: "quarantined", queueNumber, sequence, page: state.table.page(slot) });
+    turn.mutations.push({
+      type: "quarantined",
+      queueNumber,
+      sequence,
+      page: state.table.page(slot),
+      inQueue: state.laneOf(slot).queueNumber,
+    });
   }
 
   #list(after: string, limit: number): { queues: QueueSummary[]; total: number; more: boolean } {

@@ -4,13 +4,20 @@ import { type Endings } from "./lease-endings.ts";
 import { MessageState } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 import { type QueueSettings, deadLetterSuffix, defaultQueueSettings } from "./queue-settings.ts";
-import type { DeadLetterReason } from "./retry-policy.ts";
+import type { AttemptEnd, DeadLetterReason } from "./retry-policy.ts";
 import { noteLeft } from "./ending.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /** The message stands in no list and has no lease any more. */
-export function deadLetter(core: Endings, turn: Turn, slot: number, reason: DeadLetterReason, error: string): void {
+export function deadLetter(
+  core: Endings,
+  turn: Turn,
+  slot: number,
+  reason: DeadLetterReason,
+  error: string,
+  ended?: AttemptEnd["by"],
+): void {
   const { state } = core;
   const { table } = state;
   const from = state.laneOf(slot);
@@ -36,12 +43,14 @@ export function deadLetter(core: Endings, turn: Turn, slot: number, reason: Dead
     queueNumber: table.queueNumber(slot),
     sequence: table.sequence(slot),
     page: table.page(slot),
+    inQueue: source.number,
     lane,
     readyAt: table.readyAt(slot),
     expiresAt: retentionMs === 0 ? 0 : now + retentionMs,
     attempts: table.attempts(slot),
     failure: { reason, error, firstFailedAt, lastFailedAt: now, sourceQueue: source.name },
     quarantined,
+    ended,
   });
   if (!quarantined) {
     state.makeReady(slot);

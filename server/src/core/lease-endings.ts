@@ -115,6 +115,7 @@ export function release(core: Endings, turn: Turn, lease: Lease): void {
     queueNumber: table.queueNumber(slot),
     sequence: table.sequence(slot),
     page: table.page(slot),
+    inQueue: state.laneOf(slot).queueNumber,
     counted: false,
     readyAt: table.readyAt(slot),
     waiting: "ready",

@@ -41,6 +41,8 @@ interface Located {
   readonly sequence: number;
   /** Page of its facts; 0 = none yet. */
   readonly page: number;
+  /** The queue that it was in until then. For telemetry; not stored. */
+  readonly inQueue: number;
 }
 
 export interface EnqueuedMutation {
@@ -118,12 +120,16 @@ export interface MovedMutation extends Located {
   readonly failure: FailureRecord | undefined;
   /** Its bytes cannot be read: it is set aside in its new queue. */
   readonly quarantined: boolean;
+  /** The attempt whose end led here, where that was not written down before. For telemetry; not stored. */
+  readonly ended: AttemptEnd["by"] | undefined;
 }
 
 /** Acked, or gone for another reason. */
 export interface RemovedMutation extends Located {
   readonly type: "removed";
   readonly by: "ack" | "ttl" | "cancel" | "purge";
+  /** The attempt whose end led here, where that was not written down before. For telemetry; not stored. */
+  readonly ended: AttemptEnd["by"] | undefined;
   /** There may be a record of its failure, which goes with it. */
   readonly hasFailure: boolean;
   readonly record: number;

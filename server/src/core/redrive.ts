@@ -42,12 +42,14 @@ export function redrive(core: Endings, turn: Turn, from: Queue, to: Queue, names
       queueNumber,
       sequence,
       page: table.page(slot),
+      inQueue: from.number,
       lane: target,
       readyAt: table.readyAt(slot),
       expiresAt: 0,
       attempts: 0,
       failure: undefined,
       quarantined: false,
+      ended: undefined,
     });
     state.makeReady(slot);
     moved += 1;

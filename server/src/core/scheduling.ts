@@ -76,6 +76,7 @@ function grant(state: State, turn: Turn, lane: Lane, consumer: Consumer): void {
     queueNumber,
     sequence,
     page: table.page(slot),
+    inQueue: queue.number,
     token,
     durationMs: consumer.visibilityMs,
     leasedAt: wall,

@@ -6,7 +6,7 @@ import { createRegistry } from "@bufbuild/protobuf";
 import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { ConnectRouter, ContextValues, Interceptor } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest } from "@connectrpc/connect-node";
-import type { UniversalHandlerFn, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@fila/sdk/gen";
 import type { ConnectionId } from "../core/commands.ts";
@@ -17,17 +17,24 @@ import type { Rule } from "./access/authorization-table.ts";
 import { authorize } from "./access/authorize.ts";
 import { admit, callerKey } from "./access/caller.ts";
 import type { Authenticator } from "./access/principal.ts";
+import { audit } from "./audit.ts";
 import { completeError, connectError, funnel } from "./connect-error.ts";
 import { parseConnectTimeout, parseGrpcTimeout } from "./hot/deadline.ts";
+import type { CallReport } from "./hot/hot-path.ts";
 import { errorResponse, withCompleteErrors } from "./error-completion.ts";
+import type { CompletedHandler } from "./error-completion.ts";
 import { withGrpcWebText } from "./grpc-web-text.ts";
 import { jsonReadMaxBytes, JsonText } from "./json-requests.ts";
 import { pathOf } from "./node-request.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
 import { refuseCall } from "./refused-call.ts";
+import { withBoundedParts } from "./request-parts.ts";
 import { sendResponse } from "./send-response.ts";
+import { codeOf } from "./wire/failure-wire.ts";
 
 export type ConnectHandler = (request: NodeRequest, response: NodeResponse, connection: ConnectionId) => void;
+
+const OK = 0;
 
 /** The longest time that a timer of Node can hold; beyond it a timer fires at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -41,6 +48,14 @@ export interface ConnectHandlerOptions {
   readonly maxMessageBytes: number;
   readonly authenticate: Authenticator;
   readonly log: Log;
+  /** Called at the end of each call. */
+  readonly onCall?: ((report: CallReport) => void) | undefined;
+}
+
+interface Served {
+  readonly method: string;
+  readonly rule: Rule;
+  readonly handle: CompletedHandler;
 }
 
 export function createConnectHandler({
@@ -49,6 +64,7 @@ export function createConnectHandler({
   maxMessageBytes,
   authenticate,
   log,
+  onCall,
 }: ConnectHandlerOptions): ConnectHandler {
   const requestJson = {
     ...jsonOptions,
@@ -62,37 +78,66 @@ export function createConnectHandler({
     maxTimeoutMs: MAX_TIMEOUT_MS,
     jsonOptions: requestJson,
     binaryOptions: { readUnknownFields: false },
-    interceptors: [errorFunnel(log), authorize],
+    interceptors: [audit(log), errorFunnel(log), authorize],
   });
   routes(router);
-  const handlers = new Map<string, { readonly rule: Rule; readonly handle: UniversalHandlerFn }>();
+  const handlers = new Map<string, Served>();
   for (const handler of router.handlers) {
     const complete = (error: ConnectError, procedure: string): ConnectError => completeError(error, log, procedure);
     const rule = ruleOf(handler.requestPath);
     if (rule === undefined) throw new Error(`${handler.requestPath} has no row in the authorisation table`);
-    handlers.set(handler.requestPath, {
-      rule,
-      handle: withGrpcWebText(withCompleteErrors(handler, complete, jsonOptions)),
-    });
+    const bounded = withBoundedParts(
+      withCompleteErrors(handler, complete, jsonOptions),
+      handler.method.input,
+      readMaxBytes,
+    );
+    const handle = withGrpcWebText(bounded);
+    handlers.set(handler.requestPath, { method: handler.method.name, rule, handle });
   }
 
-  async function answer(request: NodeRequest, response: NodeResponse, connection: ConnectionId): Promise<void> {
-    const handler = handlers.get(pathOf(request));
+  /** @param failed called with the status of the answer if it is an error */
+  async function answer(
+    handler: Served | undefined,
+    request: NodeRequest,
+    response: NodeResponse,
+    connection: ConnectionId,
+    failed: (code: number) => void,
+  ): Promise<void> {
     if (handler === undefined) {
+      failed(Code.Unimplemented);
       request.resume();
       await sendResponse(request, unknownProcedure(request), response);
       return;
     }
     const caller = admit(handler.rule, authenticate, request.headers, connection);
-    if ("reason" in caller) return refuseCall(request, response, connectError(caller), jsonOptions);
+    if ("reason" in caller) {
+      failed(codeOf(caller));
+      return refuseCall(request, response, connectError(caller), jsonOptions);
+    }
     const values = createContextValues().set(callerKey, caller);
-    await sendResponse(request, await handler.handle(toUniversal(request, response, values)), response);
+    const answered = await handler.handle(toUniversal(request, response, values), failed);
+    await sendResponse(request, answered, response);
   }
 
   return (request, response, connection) => {
-    answer(request, response, connection).catch((reason: unknown) => {
+    const startedAt = performance.now();
+    const handler = handlers.get(pathOf(request));
+    let code = OK;
+    let isBroken = false;
+    // What the library promises is not kept when all went well, so the response itself says when it is over.
+    response.once("close", () => {
+      if (!response.writableEnded && !isBroken) code = Code.Canceled;
+      const method = handler?.method ?? "unknown";
+      onCall?.({ method, protocol: "library", code, durationMs: performance.now() - startedAt });
+    });
+    const failed = (status: number): void => void (code = status);
+    answer(handler, request, response, connection, failed).catch((reason: unknown) => {
       // Mostly a client that went away in the middle of an answer.
-      if (!isAbandoned(reason)) log.error("an answer could not be written", reason, { path: pathOf(request) });
+      if (!isAbandoned(reason)) {
+        isBroken = true;
+        code = Code.Unknown;
+        log.error("an answer could not be written", reason, { path: pathOf(request) });
+      }
       response.destroy();
     });
   };

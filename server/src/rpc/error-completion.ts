@@ -2,7 +2,7 @@
 // wraps a handler and completes them on their way out, in the form that each protocol has for errors.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
-import type { UniversalHandler, UniversalHandlerFn, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
   createEndStreamSerialization,
@@ -16,6 +16,12 @@ import type { JsonWriteOptions } from "@bufbuild/protobuf";
 import { failure } from "../core/errors.ts";
 import { connectError } from "./connect-error.ts";
 
+/** `failed` is called when the status of the answer is known and is an error, which for a stream is at its end. */
+export type CompletedHandler = (
+  request: UniversalServerRequest,
+  failed: (code: Code) => void,
+) => Promise<UniversalServerResponse>;
+
 export type CompleteError = (error: ConnectError, procedure: string) => ConnectError;
 
 const ENVELOPE_HEADER_BYTES = 5;
@@ -24,15 +30,20 @@ export function withCompleteErrors(
   handler: UniversalHandler,
   complete: CompleteError,
   jsonOptions: Partial<JsonWriteOptions>,
-): UniversalHandlerFn {
-  return async (request) => {
-    // When the client is gone, what failed is the reading of its request: nobody's fault, and nobody hears the answer.
-    const completed = (error: ConnectError): ConnectError =>
-      request.signal.aborted ? error : complete(error, handler.requestPath);
+): CompletedHandler {
+  return async (request, failed) => {
+    const completed = (error: ConnectError): ConnectError => {
+      // When the client is gone, what failed is the reading of its request: nobody's fault, and nobody hears the answer.
+      const told = request.signal.aborted ? error : complete(error, handler.requestPath);
+      failed(told.code);
+      return told;
+    };
     const response = await handler(request);
     const contentType = response.header?.get("content-type") ?? "";
-    if (response.body === undefined)
+    if (response.body === undefined) {
+      if (response.status >= 400) failed(Code.InvalidArgument);
       return explainRefusal(response, handler, request.header.get("content-type"), jsonOptions);
+    }
     if (contentType.startsWith("application/grpc-web")) {
       return {
         ...response,

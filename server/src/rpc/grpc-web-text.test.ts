@@ -86,14 +86,17 @@ describe("gRPC-Web as text", () => {
             for (const cut of cuts) yield Buffer.from(text.slice(at, (at += cut)));
             yield Buffer.from(text.slice(at));
           }
-          await handler({
-            httpVersion: "1.1",
-            method: "POST",
-            url: "http://a/b",
-            header: new Headers({ "content-type": "application/grpc-web-text+proto" }),
-            signal: new AbortController().signal,
-            body: body(),
-          });
+          await handler(
+            {
+              httpVersion: "1.1",
+              method: "POST",
+              url: "http://a/b",
+              header: new Headers({ "content-type": "application/grpc-web-text+proto" }),
+              signal: new AbortController().signal,
+              body: body(),
+            },
+            () => undefined,
+          );
           assert.deepEqual(received, Buffer.concat(messages));
         },
       ),

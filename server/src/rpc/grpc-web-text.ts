@@ -1,19 +1,20 @@
 // gRPC-Web in its text form (application/grpc-web-text), which the RPC library does not serve: the binary form, in base64.
 // Browsers that cannot read the body of an answer as it comes need it for streams; Google's generated clients use it.
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { UniversalHandlerFn } from "@connectrpc/connect/protocol";
+import type { CompletedHandler } from "./error-completion.ts";
 
 const TEXT = /^application\/grpc-web-text(?=\+proto$|$)/i;
 
 /** A handler for both forms. */
-export function withGrpcWebText(handler: UniversalHandlerFn): UniversalHandlerFn {
-  return async (request) => {
+export function withGrpcWebText(handler: CompletedHandler): CompletedHandler {
+  return async (request, failed) => {
     const contentType = request.header.get("content-type") ?? "";
-    if (!TEXT.test(contentType)) return handler(request);
+    if (!TEXT.test(contentType)) return handler(request, failed);
     const header = new Headers(request.header);
     header.set("content-type", contentType.replace(TEXT, "application/grpc-web"));
     // The body is bytes: it comes from node:http as it is.
-    const response = await handler({ ...request, header, body: decoded(request.body as AsyncIterable<Uint8Array>) });
+    const body = decoded(request.body as AsyncIterable<Uint8Array>);
+    const response = await handler({ ...request, header, body }, failed);
     const answered = response.header?.get("content-type") ?? "";
     if (response.body === undefined || !answered.startsWith("application/grpc-web")) return response;
     const textHeader = new Headers(response.header);

@@ -27,13 +27,16 @@ const LINGER_MS = 1000;
 
 export class Http1Door {
   readonly #server: Server;
+  readonly #maxRequests: number;
   readonly #handlers: Http1Handlers;
   readonly #log: Log;
   readonly #rarely: RareLog;
   readonly #connections = new WeakMap<Socket, Connection>();
   #closing = false;
+  openConnections = 0;
 
   constructor(limits: ServerLimits, handlers: Http1Handlers, log: Log, rarely: RareLog) {
+    this.#maxRequests = limits.maxConcurrentStreams;
     this.#handlers = handlers;
     this.#log = log;
     this.#rarely = rarely;
@@ -57,7 +60,11 @@ export class Http1Door {
   accept(socket: Socket): void {
     const connection: Connection = { id: this.#handlers.connected(), answering: 0, answered: false, refused: false };
     this.#connections.set(socket, connection);
-    socket.once("close", () => this.#handlers.disconnected(connection.id));
+    this.openConnections++;
+    socket.once("close", () => {
+      this.openConnections--;
+      this.#handlers.disconnected(connection.id);
+    });
     this.#server.emit("connection", socket);
     socket.resume();
   }
@@ -75,6 +82,15 @@ export class Http1Door {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket);
     if (connection === undefined) {
+      request.socket.destroy();
+      return;
+    }
+    // Node begins every request that a client sends without waiting for answers ("pipelining"), however many.
+    if (connection.answering === this.#maxRequests) {
+      this.#rarely.warn("connection ended: too many requests of HTTP/1 wait for their answers", {
+        from: request.socket.remoteAddress,
+        max: this.#maxRequests,
+      });
       request.socket.destroy();
       return;
     }

@@ -69,6 +69,16 @@ export class Http2Door {
     });
   }
 
+  get openConnections(): number {
+    return this.#sessions.size;
+  }
+
+  get openStreams(): number {
+    let streams = 0;
+    for (const { openStreams } of this.#sessions.values()) streams += openStreams;
+    return streams;
+  }
+
   accept(socket: Socket): void {
     // Emits "session" within the call.
     this.#accepting = socket;

@@ -22,6 +22,11 @@ function http2Session(t: TestContext, { url }: RpcFixture): ClientHttp2Session {
   return session;
 }
 
+/** Also by a reset: that is what a peer sees whose last bytes were not read any more. */
+function closed(connection: ClientHttp2Session | Socket): Promise<unknown> {
+  return new Promise((resolve) => connection.once("close", resolve));
+}
+
 /** Resolves when the broker has been told of so many open connections. */
 function connectionsReach({ broker }: RpcFixture, wanted: number): Promise<void> {
   return new Promise((resolve) => {
@@ -176,10 +181,11 @@ describe("listener: what is not a request", () => {
 });
 
 describe("listener: time limits", () => {
-  const quick = { ...defaultServerLimits, firstBytesTimeoutMs: 5, bodyTimeoutMs: 5, pingAfterMs: 5, pingTimeoutMs: 5 };
+  // Not firstBytesTimeoutMs: on a loaded machine first bytes are late as well, and would be what is given up on.
+  const quick = { ...defaultServerLimits, bodyTimeoutMs: 5, pingAfterMs: 5, pingTimeoutMs: 5 };
 
   it("gives up on a connection that does not say what it speaks", async (t) => {
-    const fixture = await startFixture(t, { limits: quick });
+    const fixture = await startFixture(t, { limits: { ...defaultServerLimits, firstBytesTimeoutMs: 5 } });
     const socket = await fixture.open();
     const answer = readToEnd(socket);
     socket.write("P");
@@ -188,11 +194,16 @@ describe("listener: time limits", () => {
 
   it("gives up on half-sent requests of HTTP/1", async (t) => {
     const fixture = await startFixture(t, { limits: quick });
-    for (const half of ["POST / HTTP/1.1\r\nhost: ", jsonRequest(LIST, "{}").slice(0, -1)]) {
+    const halves: [string, RegExp][] = [
+      ["POST / HTTP/1.1\r\nhost: ", /^HTTP\/1\.1 408 /],
+      // Its answer may have begun, and a second one would be read as a part of it.
+      [jsonRequest(LIST, "{}").slice(0, -1), /^$/],
+    ];
+    for (const [half, expected] of halves) {
       const socket = await fixture.open();
       const answer = readToEnd(socket);
       socket.write(half);
-      assert.match(await answer, /^(HTTP\/1\.1 408 |$)/);
+      assert.match(await answer, expected);
     }
   });
 
@@ -230,7 +241,7 @@ describe("listener: time limits", () => {
     socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     // It reads and never answers: neither SETTINGS nor PING.
     socket.resume();
-    await once(socket, "close");
+    await closed(socket);
   });
 
   it("keeps quiet HTTP/2 connections whose peer answers", async (t) => {
@@ -243,7 +254,7 @@ describe("listener: time limits", () => {
   it("closes HTTP/2 connections without a stream for long", async (t) => {
     const fixture = await startFixture(t, { limits: { ...quick, pingTimeoutMs: 60_000, idleSessionMs: 5 } });
     const session = http2Session(t, fixture);
-    await once(session, "close");
+    await closed(session);
   });
 });
 
@@ -268,9 +279,9 @@ describe("listener: the end", () => {
     );
     await once(socket, "data");
     const rest = readToEnd(socket);
-    const closed = fixture.rpc.close(3_600_000);
+    const serverClosed = fixture.rpc.close(3_600_000);
     assert.match(await rest, /NOT_SERVING[^]*"unavailable"[^]*\r\n0\r\n\r\n$/);
-    await closed;
+    await serverClosed;
   });
 
   it("closes idle connections gracefully and stuck ones by force", async (t) => {
@@ -286,14 +297,8 @@ describe("listener: the end", () => {
     const kept = await fixture.open();
     kept.write(jsonRequest(LIST, "{}").replace("connection: close\r\n", ""));
     await once(kept, "data");
-    const closed = fixture.rpc.close(20);
-    await Promise.all([
-      once(idle, "close"),
-      once(undecided, "close"),
-      once(kept, "close"),
-      once(stuck, "close"),
-      closed,
-    ]);
+    const serverClosed = fixture.rpc.close(20);
+    await Promise.all([closed(idle), closed(undecided), closed(kept), closed(stuck), serverClosed]);
     await assert.rejects(fetch(fixture.url + LIST));
   });
 });

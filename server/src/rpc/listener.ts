@@ -24,6 +24,8 @@ export interface ListenerOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
+  /** Connections whose protocol is known, and HTTP/2 streams. */
+  open(): { readonly connections: number; readonly streams: number };
   /** New connections are refused from now on; those that are open go on. */
   stopAccepting(): void;
   /** Ends every connection: gracefully at first, and by force after `graceMs`. Resolves when the last one is gone. */
@@ -69,6 +71,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     host,
     port,
     stopAccepting,
+    open: () => ({ connections: http1.openConnections + http2.openConnections, streams: http2.openStreams }),
     async close(graceMs) {
       stopAccepting();
       for (const socket of undecided) socket.destroy();

@@ -6,7 +6,8 @@ import { it } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { FilaAdmin, FilaService } from "@fila/sdk/gen";
-import { startFixture } from "./testing/rpc-fixture.ts";
+import { defaultServerLimits } from "./server-limits.ts";
+import { readToEnd, startFixture } from "./testing/rpc-fixture.ts";
 
 const MiB = 1024 * 1024;
 
@@ -60,4 +61,24 @@ it("refuses streams beyond the limit of a connection", async (t) => {
   t.after(() => session.destroy());
   const [settings] = (await once(session, "remoteSettings")) as [{ maxConcurrentStreams: number }];
   assert.equal(settings.maxConcurrentStreams, 1000);
+});
+
+it("ends a connection of HTTP/1 on which more requests wait for their answers than may", async (t) => {
+  const limits = { ...defaultServerLimits, maxConcurrentStreams: 3 };
+  const { open, broker } = await startFixture(t, { limits });
+  await broker.createQueue("q", { visibilityMs: 30_000, initialBackoffMs: 0 });
+  const request = (method: string, body: string): string =>
+    `POST /fila.v1.${method} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n` +
+    `content-length: ${body.length}\r\n\r\n${body}`;
+  const polite = await open();
+  const answers = readToEnd(polite);
+  polite.write(
+    request("FilaAdmin/ListQueues", "{}").repeat(2) +
+      request("FilaAdmin/ListQueues", "{}").replace("\r\n", "\r\nconnection: close\r\n"),
+  );
+  assert.equal((await answers).match(/HTTP\/1\.1 200 /g)?.length, 3);
+  const greedy = await open();
+  const answer = readToEnd(greedy);
+  greedy.write(request("FilaService/Lease", '{"queue":"q","waitMs":"60000"}').repeat(4));
+  assert.equal(await answer, "");
 });

@@ -7,6 +7,7 @@ import type { Authenticator } from "./access/principal.ts";
 import { createConnectHandler } from "./connect-handler.ts";
 import { Cors } from "./cors.ts";
 import { createHotPath } from "./hot/hot-path.ts";
+import type { CallReport } from "./hot/hot-path.ts";
 import { closeRequestHalf } from "./hot/http2-call.ts";
 import { listen } from "./listener.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
@@ -33,6 +34,8 @@ export interface RpcOptions {
   /** What GET /metrics shows. Called once at a time. Absent: there are none. */
   readonly metrics?: (() => Promise<MetricsText>) | undefined;
   readonly log: Log;
+  /** Called at the end of each call, whatever protocol it spoke. */
+  readonly onCall?: ((report: CallReport) => void) | undefined;
   /** Default: defaultServerLimits. */
   readonly limits?: ServerLimits;
 }
@@ -40,6 +43,8 @@ export interface RpcOptions {
 export interface RpcServer {
   readonly host: string;
   readonly port: number;
+  /** What is open at this moment: connections whose protocol is known, and HTTP/2 streams. */
+  open(): { readonly connections: number; readonly streams: number };
   /** No new connections, and streams of producers end after their results. Everything else goes on, so that workers can
    * settle what they hold. To be followed by the broker's own stop, then by `close`. */
   drain(): void;
@@ -49,7 +54,7 @@ export interface RpcServer {
 
 /** Rejects with the error of node:net when the address cannot be had. */
 export async function startRpc(options: RpcOptions): Promise<RpcServer> {
-  const { broker, log, readMaxBytes, maxMessageBytes, authenticate, limits = defaultServerLimits } = options;
+  const { broker, log, readMaxBytes, maxMessageBytes, authenticate, onCall, limits = defaultServerLimits } = options;
   const hotPath = createHotPath({
     broker,
     limits: {
@@ -61,6 +66,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     // The listener names the connection at each call.
     connectionOf: () => 0,
     authenticate,
+    ...(onCall && { onCall }),
   });
   const closing = new AbortController();
   const connect = createConnectHandler({
@@ -69,6 +75,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     maxMessageBytes,
     authenticate,
     log,
+    onCall,
   });
   const { metrics } = options;
   const pages = createPages({ broker, metrics, metricsTimeoutMs: limits.bodyTimeoutMs, authenticate, log });
@@ -101,6 +108,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   return {
     host: listener.host,
     port: listener.port,
+    open: () => listener.open(),
     drain() {
       listener.stopAccepting();
       hotPath.drain();

@@ -67,10 +67,10 @@ export function createLog({ write, level = "info", readable = false }: LogOption
 }
 
 /** The log of the process. */
-export function stderrLog(): LeveledLog {
+export function stderrLog(level?: LogLevel): LeveledLog {
   const stderr = 2;
   const lines = descriptorWriter(stderr);
-  return createLog({ write: (line) => lines.write(line), readable: isatty(stderr) });
+  return createLog({ write: (line) => lines.write(line), readable: isatty(stderr), ...(level && { level }) });
 }
 
 /** A log that nobody reads: for tests and for an embedding program that keeps its own. */

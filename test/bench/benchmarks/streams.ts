@@ -29,6 +29,14 @@ interface Variant {
   readonly name: string;
   readonly client: ClientName;
   readonly keys: number;
+  /** Environment of the broker. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+interface LifecycleVariant extends Omit<Variant, "client"> {
+  readonly client: LifecycleTask["client"];
+  /** Messages that wait from the beginning on. */
+  readonly backlog: number;
 }
 
 export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant): Promise<Throughput> {
@@ -46,10 +54,11 @@ export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant):
   });
 }
 
-export function runLifecycle(bench: Bench, variant: Variant & { readonly backlog: number }): Promise<Throughput> {
-  const { name, client, keys, backlog } = variant;
+export function runLifecycle(bench: Bench, variant: LifecycleVariant): Promise<Throughput> {
+  const { name, client, keys, backlog, settings = {} } = variant;
   return runLoad<Throughput>(bench, {
     name,
+    settings,
     program: lifecycleLoad,
     task: ({ url, pid }): LifecycleTask => ({
       target: { url, queue, keys },
@@ -98,5 +107,30 @@ export const lifecycle: Benchmark = {
         run: async () =>
           measured(await runLifecycle(bench, { name: `lifecycle-${client}`, client, keys: 0, backlog: 0 })),
       })),
+    }),
+};
+
+function lifecycleSide(bench: Bench, client: "generated" | "work", what: string): Side {
+  const name = `sdk-work-${client}`;
+  return {
+    name: client,
+    what: `StreamEnqueue in frames of 100 by the generated client -> ${what}; fsync on every commit`,
+    run: async () => measured(await runLifecycle(bench, { name, client, keys: 0, backlog: 0 })),
+  };
+}
+
+export const sdkWork: Benchmark = {
+  name: "sdk-work",
+  run: (bench) =>
+    runPairs(bench, {
+      name: "sdk-work",
+      unit: "acked/s",
+      peer: lifecycleSide(bench, "generated", "StreamLease and acks in a loop, generated client"),
+      fila: [
+        {
+          ...lifecycleSide(bench, "work", "work() of @fila/sdk with a trivial handler"),
+          target: { kind: "at least", value: 0.85 },
+        },
+      ],
     }),
 };

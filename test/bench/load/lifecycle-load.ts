@@ -1,5 +1,5 @@
 // Enqueue -> StreamLease -> ack, counted when the ack is answered. One producer and one worker in a closed loop.
-import { connect } from "@fila/sdk";
+import { connect, type Fila } from "@fila/sdk";
 import { MeasuringWindow } from "../measuring-window.ts";
 import type { WindowOptions } from "../measuring-window.ts";
 import { cycle, makePayloads } from "../payloads.ts";
@@ -12,7 +12,7 @@ import { RequestQueue } from "./request-queue.ts";
 
 export interface LifecycleTask {
   readonly target: EnqueueTarget;
-  readonly client: "bytes" | "generated" | "sdk";
+  readonly client: "bytes" | "generated" | "sdk" | "work";
   readonly frameSize: number;
   readonly framesUnderWay: number;
   /** Messages that wait in the queue before the worker begins, and from then on. */
@@ -114,8 +114,8 @@ async function consume<Request, Response>(
   }
 }
 
-async function throughSdk({ target: { url, queue, keys }, credit }: LifecycleTask, loop: Loop): Promise<void> {
-  const fila = connect(url);
+/** Produces by `enqueueMany` of the SDK. */
+async function produceBySdk(fila: Fila, { target: { queue, keys } }: LifecycleTask, loop: Loop): Promise<void> {
   const next = cycle(
     makePayloads().map((payload, at) => ({ payload, fairnessKey: fairnessKeyOf(at, keys) || undefined })),
   );
@@ -129,19 +129,22 @@ async function throughSdk({ target: { url, queue, keys }, credit }: LifecycleTas
       } else await new Promise<void>((resolve) => (wake = resolve));
     }
   }
-  async function produceAll(): Promise<void> {
-    for await (const result of fila.enqueueMany(queue, messages())) {
-      if (!result.ok) throw result.error;
-      loop.storedMore(1);
-      wake();
-    }
+  for await (const result of fila.enqueueMany(queue, messages())) {
+    if (!result.ok) throw result.error;
+    loop.storedMore(1);
+    wake();
   }
-  async function consumeAll(): Promise<void> {
+}
+
+async function throughLeases(task: LifecycleTask, loop: Loop): Promise<void> {
+  const { target, credit } = task;
+  const fila = connect(target.url);
+  const consume = async (): Promise<void> => {
     await loop.filled;
     const drained = new AbortController();
     const failed = Promise.withResolvers<never>();
     const iterate = async (): Promise<void> => {
-      for await (const lease of fila.leases(queue, { prefetch: credit, signal: drained.signal })) {
+      for await (const lease of fila.leases(target.queue, { prefetch: credit, signal: drained.signal })) {
         lease.ack().then(() => {
           loop.ackedMore(1);
           if (loop.drained) drained.abort();
@@ -149,8 +152,37 @@ async function throughSdk({ target: { url, queue, keys }, credit }: LifecycleTas
       }
     };
     await Promise.race([iterate(), failed.promise]);
-  }
-  await Promise.all([produceAll(), consumeAll()]);
+  };
+  await Promise.all([produceBySdk(fila, task, loop), consume()]);
+  await fila.close();
+}
+
+/** Of what the worker may hold, so many handlers may run; the rest waits for them. */
+const concurrency = 100;
+
+/**
+ * The producer is the generated client, as in the run that this is compared with: what differs is the worker. A worker
+ * does not tell when an ack is answered; a message is counted when its handler returns, and in the end `stop` waits for
+ * the answers, and the broker must hold nothing.
+ */
+async function throughWork({ target, frameSize, credit }: LifecycleTask, loop: Loop): Promise<void> {
+  const fila = connect(target.url);
+  const consume = async (): Promise<void> => {
+    await loop.filled;
+    const over = Promise.withResolvers<undefined>();
+    const worker = fila.work(
+      target.queue,
+      async () => {
+        loop.ackedMore(1);
+        if (loop.drained) over.resolve(undefined);
+      },
+      { concurrency, prefetch: credit - concurrency, onError: over.reject },
+    );
+    worker.finished.catch(over.reject);
+    await over.promise;
+    await worker.stop();
+  };
+  await Promise.all([produce(generatedEnqueueClient(target), loop, frameSize), consume()]);
   await fila.close();
 }
 
@@ -158,7 +190,8 @@ await doTask(async (task: LifecycleTask) => {
   const loop = new Loop(task);
   const { target, frameSize, credit } = task;
   const { url, queue } = target;
-  if (task.client === "sdk") await throughSdk(task, loop);
+  if (task.client === "sdk") await throughLeases(task, loop);
+  else if (task.client === "work") await throughWork(task, loop);
   else if (task.client === "bytes")
     await Promise.all([
       produce(bytesEnqueueClient(target), loop, frameSize),

@@ -94,6 +94,8 @@ export const scenarios = {
       enqueue: await failureOf(() => service.enqueue({ queue: "a: größer" })),
       consume: await failureOf(() => Array.fromAsync(service.consume({ queue: "nobody" }))),
       create: await failureOf(() => admin.createQueue({ name: "" })),
+      // In gRPC-Web this answer is all headers, which a page may read only if the broker exposes them.
+      elsewhere: await failureOf(() => createClient(FilaService, transportOf(name, `${url}/no`)).enqueue({})),
     };
   },
 

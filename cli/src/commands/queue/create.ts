@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core";
-import { BaseCommand } from "../../base-command.ts";
+import { ClientCommand } from "../../client-command.ts";
 
-export default class QueueCreate extends BaseCommand {
+export default class QueueCreate extends ClientCommand {
   static override summary = "Create a queue.";
   static override examples = [
     "<%= config.bin %> queue create emails",

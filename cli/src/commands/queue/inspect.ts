@@ -1,8 +1,8 @@
 import { Args } from "@oclif/core";
 import type { QueueStats } from "@fila/sdk";
-import { BaseCommand } from "../../base-command.ts";
+import { ClientCommand } from "../../client-command.ts";
 
-export default class QueueInspect extends BaseCommand {
+export default class QueueInspect extends ClientCommand {
   static override summary = "Show what a queue holds.";
   static override examples = [
     "<%= config.bin %> queue inspect emails",

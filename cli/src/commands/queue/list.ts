@@ -1,6 +1,6 @@
-import { BaseCommand } from "../../base-command.ts";
+import { ClientCommand } from "../../client-command.ts";
 
-export default class QueueList extends BaseCommand {
+export default class QueueList extends ClientCommand {
   static override summary = "List the queues.";
   static override description = "With --json: one object per queue and line.";
   static override examples = ["<%= config.bin %> queue list", "<%= config.bin %> queue list --json"];

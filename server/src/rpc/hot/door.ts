@@ -76,11 +76,13 @@ export class Door {
     queue.handler = handler;
     this.#streams.add(queue);
     const onAbort = (): void => queue.fail(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    // It may be over already: the library waits for the request of Consume, however late it comes.
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
     const stopWatching = caller.watch(() => {
       if (!queue.over) handler.accessChanged();
     });
-    if (this.#draining) handler.drain();
+    if (this.#draining && !queue.over) handler.drain();
     void feed(requests, handler, queue);
     try {
       yield* queue.responses();

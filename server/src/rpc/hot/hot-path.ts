@@ -8,6 +8,7 @@ import { ruleOf } from "../access/authorization-table.ts";
 import type { Rule } from "../access/authorization-table.ts";
 import { admit } from "../access/caller.ts";
 import type { Authenticator } from "../access/principal.ts";
+import { codeOf } from "../wire/failure-wire.ts";
 import type { MessageLimits } from "../wire/limits.ts";
 import type { StreamMethod, UnaryMethod } from "./call.ts";
 import { closeRequestHalf } from "./http2-call.ts";
@@ -89,6 +90,7 @@ export function createHotPath(deps: HotPathDeps): HotPath {
     if ("reason" in caller) {
       respondFailure(stream, protocol, caller);
       closeRequestHalf(stream, context.hotLimits);
+      context.onCall?.({ method: method.name, protocol: protocol.name, code: codeOf(caller), durationMs: 0 });
       return true;
     }
     const start = { method: method.name, stream, headers, protocol, caller };

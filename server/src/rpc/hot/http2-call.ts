@@ -15,8 +15,10 @@ export interface HotLimits {
 
 /** What calls report when they are over. */
 export interface CallReport {
+  /** One of the names in the contract; "unknown" for a procedure that there is not. */
   readonly method: string;
-  readonly protocol: "grpc" | "connect";
+  /** By hand, or "library": whatever the RPC library speaks. */
+  readonly protocol: "grpc" | "connect" | "library";
   /** gRPC's number of the status; 1 = the client was gone before the end. */
   readonly code: number;
   readonly durationMs: number;
@@ -66,14 +68,23 @@ export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHe
 
 /**
  * For an answer that is complete while the client still sends: what it sends is let go, and a client that does not stop
- * is told to, without that being an error. Not at once: a reset overtakes an answer that still waits to be sent, and
- * the client would never see it.
+ * is told to, without that being an error. Not before the answer has left, and some time after that: a reset overtakes
+ * what still waits to be sent, and the client would never see its status.
  */
 export function closeRequestHalf(stream: ServerHttp2Stream, { lateBodyMs }: Pick<HotLimits, "lateBodyMs">): void {
   if (stream.readableEnded || stream.destroyed) return;
   stream.resume();
-  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lateBodyMs);
-  const stop = (): void => clearTimeout(timer);
+  let timer: NodeJS.Timeout | undefined;
+  const answered = (): void => {
+    // Trailers go out in the round of the loop after the one in which the body has left, however late that is.
+    timer = setTimeout(() => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)), lateBodyMs);
+  };
+  const stop = (): void => {
+    stream.off("finish", answered);
+    clearTimeout(timer);
+  };
+  if (stream.writableFinished) answered();
+  else stream.once("finish", answered);
   stream.once("end", stop);
   stream.once("close", stop);
 }

@@ -242,6 +242,24 @@ test("drain ends streams of producers after their results; close answers what ha
   await other.stop();
 });
 
+test("who reads late and sends on still learns how the call ended", async () => {
+  const other = await startHotServer({ lateBodyMs: 0 });
+  const otherClient = new RawClient(other.url);
+  const open = otherClient.open("StreamEnqueue", grpc);
+  // Results of more bytes than HTTP/2 lets a stream carry before its client has read any; then what is no frame.
+  const messages = Array.from({ length: 3000 }, () => ({}));
+  const request = create(StreamEnqueueRequestSchema, { frame: 1n, queue: "q", messages });
+  open.write(Buffer.concat([envelope(toBinary(StreamEnqueueRequestSchema, request)), envelope(Buffer.from([0xff]))]));
+  await once(open, "response");
+  for (let round = 0; round < 50; round++) await new Promise((resolve) => otherClient.session.ping(resolve));
+  const got = await answer(open);
+  assert.equal(got.status, "3");
+  assert.ok(got.body.length > 65_536);
+  assert.equal(got.rstCode, 0);
+  otherClient.close();
+  await other.stop();
+});
+
 test("who may not call is told before anything else is looked at", async () => {
   const guarded = await startHotServer({}, (headers) =>
     headers.authorization === "Bearer k"

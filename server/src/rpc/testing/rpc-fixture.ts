@@ -49,11 +49,11 @@ export async function startFixture(t: TestContext, more: Partial<RpcOptions> = {
   };
 }
 
-/** Everything that the peer sends until it closes. */
+/** Everything that the peer sends until it closes, be it by a reset: that is what becomes of bytes it never read. */
 export async function readToEnd(socket: Socket): Promise<string> {
   let text = "";
   socket.setEncoding("latin1");
   socket.on("data", (chunk: string) => (text += chunk));
-  if (!socket.closed) await once(socket, "close");
+  if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve));
   return text;
 }

@@ -3,51 +3,25 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import http2 from "node:http2";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { text } from "node:stream/consumers";
+import { bin, ending, FilaCommand, says } from "./fila-command.ts";
 
-const bin = path.join(import.meta.dirname, "../bin/fila");
 const directory = mkdtempSync(path.join(tmpdir(), "fila-cli-"));
-const { silentLog, startServer } = await import("@fila/server");
-let addr = "";
-let stop: () => Promise<void> = async () => {};
-
-before(async () => {
-  const settings = { "server.listen_addr": "127.0.0.1:0", "storage.data_dir": path.join(directory, "data") };
-  const server = await startServer(settings, { log: silentLog });
-  addr = `127.0.0.1:${server.address.port}`;
-  stop = () => server.stop();
-});
+let cli: FilaCommand;
+before(async () => (cli = await FilaCommand.withBroker()));
 after(async () => {
-  await stop();
+  await cli.stop();
   rmSync(directory, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  return spawn(bin, args, { env: { ...process.env, FILA_ADDR: addr, ...env }, stdio: "pipe" });
-}
-
-async function fila(args: readonly string[], input: string | Uint8Array = ""): Promise<Ended> {
-  const child = start(args);
-  child.stdin.on("error", () => {});
-  child.stdin.end(input);
-  const closed = once(child, "close") as Promise<[number | null]>;
-  const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-  return { status, stdout, stderr };
-}
-
-async function depth(queue: string): Promise<number> {
-  const { stdout } = await fila(["queue", "inspect", queue, "--json"]);
-  return (JSON.parse(stdout) as { depth: number }).depth;
-}
+const start = (args: readonly string[], env?: NodeJS.ProcessEnv) => cli.start(args, env);
+const fila = (args: readonly string[], input?: string | Uint8Array) => cli.run(args, input);
+const depth = (queue: string) => cli.depth(queue);
 
 test("queues: the texts that scripts look for", async () => {
   assert.deepEqual(await fila(["queue", "create", "texts"]), {
@@ -58,7 +32,7 @@ test("queues: the texts that scripts look for", async () => {
   const inspected = await fila(["queue", "inspect", "texts"]);
   assert.match(inspected.stdout, /^Queue: texts\nDepth: 0\n/);
   assert.match((await fila(["queue", "list"])).stdout, /^texts +0 +0 +0$/m);
-  const flagsFirst = await fila(["--addr", addr, "--json", "queue", "list"]);
+  const flagsFirst = await fila(["--addr", cli.addr, "--json", "queue", "list"]);
   assert.equal((JSON.parse(flagsFirst.stdout.split("\n")[0] ?? "") as { name: string }).name, "texts");
   assert.deepEqual(JSON.parse((await fila(["queue", "list", "--json"])).stdout.split("\n")[0] ?? ""), {
     name: "texts",
@@ -150,7 +124,7 @@ test("an output that cannot be written is one line and no stack, and what was no
   ]) {
     const readOnly = openSync(bin, "r");
     const child = spawn(bin, ["consume", "full", ...flags], {
-      env: { ...process.env, FILA_ADDR: addr },
+      env: { ...process.env, FILA_ADDR: cli.addr },
       stdio: ["ignore", readOnly, "pipe"],
     });
     closeSync(readOnly);
@@ -265,4 +239,121 @@ test("server: flags win over the environment; SIGTERM ends it with 0", async () 
   assert.equal(created.status, 0, created.stderr);
   child.kill("SIGTERM");
   assert.equal((await closed)[0], 0);
+});
+
+test("dev: a broker in memory, whose curl works as it is printed, and nothing is kept", async () => {
+  const dev = cli.start(["dev", "--port", "0"]);
+  const ended = ending(dev);
+  const greeting = await says(dev.stdout, /fila consume.*\n/);
+  assert.match(greeting, /^A broker in memory serves at http:\/\/127\.0\.0\.1:\d+; nothing is kept when it ends/);
+  const curl = /^ {2}(curl .*)$/m.exec(greeting)![1]!;
+  const consume = /^ {2}(fila consume .*)$/m.exec(greeting)![1]!;
+  const sent = await cli.shell(curl);
+  assert.match(sent.stdout, /"messageId":"[\da-f-]{36}"/);
+  assert.equal((await cli.shell(`${consume} --max 1`)).stdout, "hello from curl\n");
+  const taken = await fila(["dev", "--port", /:(\d+)/.exec(greeting)![1]!]);
+  assert.equal(taken.status, 6);
+  assert.match(taken.stderr, /another program listens at .*; choose another port with --port/);
+  dev.kill("SIGINT");
+  assert.deepEqual([(await ended).status, (await ended).stderr], [0, "ended; nothing was kept\n"]);
+});
+
+test("dev: queues by name, and no address beyond this machine by accident", async () => {
+  const dev = cli.start(["dev", "--port", "0", "--queue", "it's", "--queue", "b", "--json"]);
+  const ended = ending(dev);
+  const { url, queues } = JSON.parse(await says(dev.stdout, /\n/)) as { url: string; queues: string[] };
+  assert.deepEqual(queues, ["it's", "b"]);
+  const listed = await cli.json(["queue", "list", "--addr", url]);
+  assert.deepEqual((listed as { name: string }[]).map(({ name }) => name).toSorted(), ["b", "it's"]);
+  dev.kill("SIGTERM");
+  assert.equal((await ended).status, 0);
+  for (const [args, message] of [
+    [["--listen", "0.0.0.0:0"], /can be reached from other machines.*add --insecure/],
+    [["--listen", "nonsense"], /--listen must be an address/],
+    [["--queue", ""], /must not be empty/],
+  ] as const) {
+    const refused = await fila(["dev", ...(args[0] === "--queue" ? ["--port", "0"] : []), ...args]);
+    assert.equal(refused.status, 2);
+    assert.match(refused.stderr, message);
+  }
+});
+
+test("health: serving, not serving, not there, and waited for", async (t) => {
+  assert.deepEqual(await fila(["health"]), { status: 0, stdout: "serving\n", stderr: "" });
+  // A server whose answers to Check can be chosen: 2 is NOT_SERVING, 1 is SERVING.
+  const answers = [2, 2, 2, 1];
+  const checked = http2.createServer((_request, response) => {
+    response.writeHead(200, { "content-type": "application/proto" });
+    response.end(Buffer.from([8, answers.shift()!]));
+  });
+  t.after(() => checked.close());
+  checked.listen(0, "127.0.0.1");
+  await once(checked, "listening");
+  const there = ["health", "--addr", `127.0.0.1:${(checked.address() as AddressInfo).port}`];
+  const not = await fila(there);
+  assert.deepEqual([not.status, not.stdout], [5, ""]);
+  assert.match(not.stderr, /^fila: not serving: /);
+  assert.deepEqual(await fila([...there, "--wait", "1m"]), { status: 0, stdout: "serving\n", stderr: "" });
+  assert.deepEqual(answers, []);
+  checked.close();
+  const gone = await fila([...there, "--wait", "250ms"]);
+  assert.equal(gone.status, 5);
+  assert.match(gone.stderr, /cannot reach a Fila server/);
+  assert.equal((await fila(["health", "--wait", "soon"])).status, 2);
+});
+
+test("queue delete: a dry run deletes nothing; a script is not asked", async () => {
+  await fila(["queue", "create", "doomed"]);
+  await fila(["enqueue", "doomed", "x"]);
+  const dry = await fila(["queue", "delete", "doomed", "--dry-run"]);
+  assert.equal(dry.stdout, 'Would delete queue "doomed" with 1 message(s), 0 of them in flight\n');
+  assert.equal(await depth("doomed"), 1);
+  assert.equal((await fila(["queue", "delete", "doomed"])).stdout, 'Deleted queue "doomed"\n');
+  assert.equal((await fila(["queue", "delete", "doomed", "--dry-run"])).status, 3);
+});
+
+test("the address: the flag wins over FILA_ADDR; what cannot be meant is told", async () => {
+  const elsewhere = { FILA_ADDR: "127.0.0.1:1" };
+  assert.equal((await cli.run(["health"], "", elsewhere)).status, 5);
+  assert.equal((await cli.run(["health", "--addr", cli.addr], "", elsewhere)).status, 0);
+  const cases: [number, string, RegExp][] = [
+    [2, "ftp://x", /--addr \(or FILA_ADDR\): "ftp:\/\/x" begins with ftp:\/\//],
+    [2, "localhost:5555/path", /something behind the port/],
+    [5, `https://${cli.addr}`, /nothing there speaks TLS; write http:\/\//],
+  ];
+  for (const [status, addr, message] of cases) {
+    const told = await fila(["health", "--addr", addr]);
+    assert.equal(told.status, status);
+    assert.match(told.stderr, message);
+  }
+});
+
+test("the version and the help are found by every name, without colours in a pipe", async () => {
+  const lines = ["--version", "-v", "version", "--json --version", "version --json"];
+  const versions = await Promise.all(lines.map((line) => fila(line.split(" "))));
+  const [plain, short, command, json, commandJson] = versions.map(({ stdout }) => stdout);
+  assert.match(plain!, /^fila \d+\.\d+\.\d+ \S+ node-v\d+\.\d+\.\d+\n$/);
+  assert.deepEqual([short, command], [plain, plain]);
+  assert.equal(json, commandJson);
+  const { version } = JSON.parse(json!) as { version: string };
+  assert.ok(plain!.startsWith(`fila ${version} `));
+  const [help, flag, letter] = await Promise.all(
+    [
+      ["help", "enqueue"],
+      ["enqueue", "--help"],
+      ["enqueue", "-h"],
+    ].map((args) => fila(args)),
+  );
+  assert.match(help!.stdout, /--key-from/);
+  assert.deepEqual([flag, letter], [help, help]);
+  assert.ok(versions.every(({ stdout }) => !stdout.includes("\u001b")) && !help!.stdout.includes("\u001b"));
+});
+
+test("a misspelt command or flag is told with what may be meant", async () => {
+  assert.match((await fila(["enqeue", "q"])).stderr, /did you mean "fila enqueue"\?/);
+  assert.match((await fila(["queue", "lsit"])).stderr, /did you mean "fila queue list"\?/);
+  assert.match(
+    (await fila(["enqueue", "q", "x", "--kee", "k"])).stderr,
+    /Nonexistent flag: --kee; did you mean --key\?/,
+  );
 });

@@ -1,0 +1,128 @@
+// What --json promises, asked of every command that there is: on success and on failure stdout holds JSON and nothing
+// else. The list of commands is oclif's own, so a new command is asked too, and must say here how it succeeds.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { loadConfig } from "../../cli/src/command-line.ts";
+import { FilaCommand, jsonLines, says } from "./fila-command.ts";
+
+const config = await loadConfig(new URL("../../cli/src/main.ts", import.meta.url).href);
+const commands = [...config.commands];
+const directory = mkdtempSync(path.join(tmpdir(), "fila-cli-json-"));
+let cli: FilaCommand;
+before(async () => {
+  cli = await FilaCommand.withBroker();
+  for (const queue of ["full", "gone", "seen"]) await cli.run(["queue", "create", queue]);
+  await cli.run(["enqueue", "full", "--lines"], "1\n2\n");
+});
+after(async () => {
+  await cli.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+interface Success {
+  readonly args: readonly string[];
+  readonly input?: string;
+  /** It serves until it is told to end. */
+  readonly serves?: boolean;
+  /** Properties of its first line. */
+  readonly says: readonly string[];
+}
+
+const successes: Readonly<Record<string, readonly Success[]>> = {
+  consume: [
+    { args: ["full", "--max", "1"], says: ["id", "payload", "encoding", "attempt"] },
+    { args: ["full", "--max", "1", "--exec", "cat"], says: ["id", "settled", "exitCode"] },
+  ],
+  dev: [{ args: ["--port", "0"], serves: true, says: ["url", "port", "queues"] }],
+  enqueue: [
+    { args: ["seen", "x"], says: ["id"] },
+    { args: ["seen", "--lines"], input: "a\nb\n", says: ["enqueued", "failed", "withoutKey"] },
+    { args: ["seen", "--ndjson"], input: "1\n", says: ["enqueued", "failed", "withoutKey"] },
+  ],
+  health: [{ args: [], says: ["status"] }],
+  "queue:create": [{ args: ["new"], says: ["queue"] }],
+  "queue:delete": [
+    { args: ["full", "--dry-run"], says: ["queue", "depth", "dryRun"] },
+    { args: ["gone"], says: ["queue"] },
+  ],
+  "queue:inspect": [{ args: ["seen"], says: ["name", "depth"] }],
+  "queue:list": [{ args: [], says: ["name", "depth"] }],
+  server: [
+    {
+      args: ["--listen", "127.0.0.1:0", "--data", path.join(directory, "data")],
+      serves: true,
+      says: ["url", "dataDir"],
+    },
+    { args: ["--print-config"], says: ["server.listen_addr"] },
+  ],
+  version: [{ args: [], says: ["version", "node"] }],
+};
+
+function assertFailure(stdout: string, status: number | null, shown: string): void {
+  const lines = jsonLines(stdout);
+  assert.equal(lines.length, 1, shown);
+  const { error } = lines[0] as { error: Record<string, unknown> };
+  assert.deepEqual(
+    Object.entries(error).map(([name, value]) => [name, typeof value]),
+    [
+      ["code", "string"],
+      ["reason", "string"],
+      ["message", "string"],
+      ["exitCode", "number"],
+    ],
+    shown,
+  );
+  assert.equal(error["exitCode"], status, shown);
+}
+
+test("every command says here how it succeeds", () => {
+  assert.deepEqual(Object.keys(successes).sort(), commands.map(({ id }) => id).sort());
+});
+
+for (const { id, args: declared, flags } of commands) {
+  const words = id.split(":");
+
+  test(`fila ${words.join(" ")} --json: success`, async () => {
+    for (const { args, input = "", serves = false, says: wanted } of successes[id] ?? []) {
+      const child = cli.start([...words, ...args, "--json"]);
+      const line = says(child.stdout, /\n/);
+      const stdout = Array.fromAsync(child.stdout as AsyncIterable<Buffer>);
+      child.stdin.end(input);
+      const closed = once(child, "close");
+      const [first] = jsonLines(await line);
+      assert.deepEqual(
+        wanted.filter((name) => !(name in (first as object))),
+        [],
+      );
+      if (serves) child.kill("SIGTERM");
+      assert.equal((await closed)[0], 0);
+      jsonLines(Buffer.concat(await stdout).toString());
+    }
+  });
+
+  test(`fila ${words.join(" ")} --json: failures`, async () => {
+    const filled = Object.keys(declared).map(() => "x");
+    const lines: [number, string[]][] = [[2, ["--no-such-flag"]]];
+    if (Object.values(declared).some(({ required }) => required === true)) lines.push([2, []]);
+    if ("addr" in flags) lines.push([5, [...filled, "--addr", "127.0.0.1:1"]]);
+    const run = async ([status, args]: (typeof lines)[number]): Promise<void> => {
+      const ended = await cli.run([...words, ...args, "--json"]);
+      const shown = [...words, ...args].join(" ");
+      assert.deepEqual([ended.status, ended.stderr], [status, ""], shown);
+      assertFailure(ended.stdout, ended.status, shown);
+    };
+    await Promise.all(lines.map(run));
+  });
+}
+
+test("what is no command fails as JSON too", async () => {
+  for (const args of [["nope"], ["queue"], ["queue", "lst"], [], ["--nope"], ["help", "nope"], ["nope", "--help"]]) {
+    const { status, stdout, stderr } = await cli.run(["--json", ...args]);
+    assert.deepEqual([status, stderr], [2, ""], args.join(" "));
+    assertFailure(stdout, status, args.join(" "));
+  }
+});
