@@ -105,7 +105,8 @@ test("keys in use are listed in the order of their use; released and forgotten o
   for (let at = 0; at < 25; at += 1) used.set(`key ${at}`, (await enqueueOnce(fila, `key ${at}`)).messageId);
   const messages = Array.from({ length: 25 }, (_, at) => ({ queue: "q", idempotencyKey: `key ${at + 25}` }));
   for (const [at, { result }] of (await fila.batchEnqueue({ messages })).results.entries()) {
-    used.set(`key ${at + 25}`, String(result.value));
+    assert.ok(result.case === "messageId");
+    used.set(`key ${at + 25}`, result.value);
   }
   clock.advance(5_000);
   for (const key of ["key 3", "key 30", "key 49"]) {

@@ -231,14 +231,11 @@ test("explain answers with the first thing that holds a message, in numbers and 
   assert.deepEqual([workerId, attempt], ["w", 0]);
 
   const gone = new AbortController();
-  const idle = fila
-    .streamLease(
-      (async function* (): AsyncGenerator<MessageInitShape<typeof StreamLeaseRequestSchema>> {
-        yield { subscribe: { queue: "q" } };
-        await new Promise(() => undefined);
-      })(),
-    )
-    [Symbol.asyncIterator]();
+  async function* waits(): AsyncGenerator<MessageInitShape<typeof StreamLeaseRequestSchema>> {
+    yield { subscribe: { queue: "q" } };
+    await new Promise(() => undefined);
+  }
+  const idle = fila.streamLease(waits(), { signal: gone.signal })[Symbol.asyncIterator]();
   for (let response = await idle.next(); response.done !== true && !response.value.subscribed;)
     response = await idle.next();
   const noCredit = (await is(ids[1]!, "noCredit", /none of the 1 consumers .* 1 without credit/)) as {
@@ -279,14 +276,11 @@ test("while the broker drains, questions are answered and changes are refused", 
   await admin.createQueue({ name: "q" });
   const id = await put(fila, "held");
   // A stream that holds a message keeps the drain going.
-  const stream = fila
-    .streamLease(
-      (async function* (): AsyncGenerator<MessageInitShape<typeof StreamLeaseRequestSchema>> {
-        yield { subscribe: { queue: "q" }, credit: 1 };
-        await new Promise(() => undefined);
-      })(),
-    )
-    [Symbol.asyncIterator]();
+  async function* holds(): AsyncGenerator<MessageInitShape<typeof StreamLeaseRequestSchema>> {
+    yield { subscribe: { queue: "q" }, credit: 1 };
+    await new Promise(() => undefined);
+  }
+  const stream = fila.streamLease(holds())[Symbol.asyncIterator]();
   for (let held = false; !held;) held = ((await stream.next()).value?.messages.length ?? 0) > 0;
   const stopped = broker.stop(10_000);
   assert.deepEqual(await shown(admin, "q"), [["held", MessageState.LEASED]]);
