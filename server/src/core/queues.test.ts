@@ -158,6 +158,9 @@ describe("what operators see", () => {
       consumers: 1,
       activeKeys: driver.core.state.queuesByNumber.get(1)!.ring.size,
       visibilityMs,
+      delayed: 0,
+      deciding: 0,
+      paused: false,
       truncated: true,
     });
     const all = driver.stats("q", 100).keys;

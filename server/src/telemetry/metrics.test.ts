@@ -23,12 +23,12 @@ describe("the counters of a queue", () => {
     await made.settle("q", "extend", [second!, third!]);
     await made.settle("q", "nack", [second!]);
     await made.settle("q", "release", [third!]);
-    const settled = { enqueued: 8, leased: 4, acked: 1, extended: 2, nacked: 1, released: 1 };
+    const settled = { enqueued: 8, leased: 4, acked: 1, extended: 2, nacked: 1, retried: 1, released: 1 };
     assert.deepEqual(await made.counts("q"), settled);
 
     made.clock.advance(1_001);
     await listener.until(({ lostLeases }) => lostLeases.length === 1);
-    assert.deepEqual(await made.counts("q"), { ...settled, expired: 1 });
+    assert.deepEqual(await made.counts("q"), { ...settled, expired: 1, retried: 2 });
     assert.deepEqual(await made.counts("other"), {});
   });
 
@@ -40,13 +40,13 @@ describe("the counters of a queue", () => {
     consumer.close(2);
     // Written were all three, which counts more than what the close says.
     await made.enqueue("q", "d");
-    assert.deepEqual(await made.counts("q"), { enqueued: 4, leased: 3, stream_died: 3 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 4, leased: 3, stream_died: 3, retried: 3 });
     const unwritten = await made.lease("q", 0);
     unwritten.consumer.credit(2);
     await unwritten.listener.until(({ deliveries }) => deliveries.length === 2);
     unwritten.consumer.close(0);
     await made.enqueue("q", "e");
-    assert.deepEqual(await made.counts("q"), { enqueued: 5, leased: 5, stream_died: 3, released: 2 });
+    assert.deepEqual(await made.counts("q"), { enqueued: 5, leased: 5, stream_died: 3, retried: 3, released: 2 });
   });
 
   it("do not move before a commit is durable, and never for one that was rejected", async (t) => {
@@ -89,7 +89,7 @@ describe("gauges of a queue", () => {
     await made.broker.createQueue("q", { visibilityMs: 60_000, initialBackoffMs: 0 });
     const gauges = async (): Promise<Record<string, number>> => {
       const all = [...(await made.samples())].map(
-        ([series, value]) => [/^fila_queue_(\w+)\{/.exec(series)?.[1], value] as const,
+        ([series, value]) => [/^fila_queue_(\w+)\{queue="q"\}/.exec(series)?.[1], value] as const,
       );
       return Object.fromEntries(all.filter(([name]) => name !== undefined));
     };
@@ -121,7 +121,7 @@ describe("gauges of a queue", () => {
     for (const queue of ["q", "stays"])
       await made.broker.createQueue(queue, { visibilityMs: 1_000, initialBackoffMs: 0 });
     await made.enqueue("q", "a");
-    assert.equal([...(await made.samples()).keys()].filter((series) => series.includes('queue="q"')).length, 15);
+    assert.equal([...(await made.samples()).keys()].filter((series) => series.includes('queue="q"')).length, 22);
     await made.broker.deleteQueue("q");
     const left = [...(await made.samples()).keys()];
     assert.deepEqual(
