@@ -1,15 +1,15 @@
 // The core of the broker: commands in, mutations and effects out, no world in between. A turn is
 //   begin(now) -> step(command)* -> finish()
 // and nothing of it may be seen outside before its mutations are durable.
-import type { Command, EnqueueItem, OpenConsumer } from "./commands.ts";
+import type { Command, OpenConsumer } from "./commands.ts";
 import { ask, decided, decideOverdue } from "./attempts.ts";
 import { Consumer } from "./consumer.ts";
 import { configure } from "./configuration.ts";
 import { addDeadLetterQueue, createQueue, deadLetter } from "./dead-letters.ts";
-import { firstUse, forgetKeys, nextForgotten, remember } from "./deduplication.ts";
-import type { Waiting } from "./mutations.ts";
-import type { EnqueueOutcome, QueueStats, QueueSummary } from "./effects.ts";
+import { forgetKeys, nextForgotten } from "./deduplication.ts";
+import type { QueueStats, QueueSummary } from "./effects.ts";
 import { type Failure, failure, invariant } from "./errors.ts";
+import { enqueueAll } from "./enqueuing.ts";
 import { unknownQueue } from "./failures.ts";
 import { FormerHolders, ReadyClock, closeConsumer, expireLeases, leaveQueue } from "./lease-endings.ts";
 import { operate } from "./operations.ts";
@@ -18,7 +18,7 @@ import { Purges } from "./purges.ts";
 import { maxQueueNumber } from "./message-id.ts";
 import { MessageState, type Place } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
-import { type QueueSettings, deadLetterSuffix, isDeadLetterName, longestMs } from "./queue-settings.ts";
+import { type QueueSettings, deadLetterSuffix, isDeadLetterName } from "./queue-settings.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 import { queueStats, summaryOf } from "./queue-stats.ts";
 import { deliver } from "./scheduling.ts";
@@ -108,7 +108,7 @@ export class Core {
         turn.effects.push({
           type: "enqueued",
           request: command.request,
-          outcomes: this.#enqueueAll(turn, command.items),
+          outcomes: enqueueAll(this, turn, command.items),
         });
         return;
       case "settle": {
@@ -327,69 +327,6 @@ export class Core {
     turn.effects.push({ type: "failed", request, failure: refused });
   }
 
-  #enqueueAll(turn: Turn, items: readonly EnqueueItem[]): EnqueueOutcome[] {
-    const readyAt = this.readyClock.read(turn.now.wall);
-    const outcomes = new Array<EnqueueOutcome>(items.length);
-    for (let at = 0; at < items.length; at += 1) outcomes[at] = this.#enqueue(turn, items[at] as EnqueueItem, readyAt);
-    return outcomes;
-  }
-
-  #enqueue(turn: Turn, item: EnqueueItem, readyAt: number): EnqueueOutcome {
-    const { state } = this;
-    const queue = state.queuesByName.get(item.queue);
-    if (queue === undefined) return unknownQueue(item.queue);
-    const { idempotencyKey, deliverAt = 0 } = item;
-    if (deliverAt > turn.now.wall + longestMs) return tooFar(deliverAt);
-    if (idempotencyKey !== undefined) {
-      const known = firstUse(state, turn, queue, idempotencyKey);
-      if (known !== undefined) return known;
-    }
-    const key = state.keyOf(queue, item.fairnessKey);
-    if (item.weight !== 0 && item.weight !== key.ownWeight) {
-      state.setOwnWeight(key, item.weight);
-      turn.mutations.push({ type: "weighed", queueNumber: queue.number, fairnessKey: key.name, weight: item.weight });
-    }
-    const lane = state.laneFor(key, item.throttleKeys);
-    const sequence = queue.nextSequence;
-    queue.nextSequence += 1;
-    const enqueuedAt = turn.now.wall;
-    const { cost, body, delayMs = 0, ttlMs = 0 } = item;
-    const length = body.byteLength;
-    const slot = state.addMessage(lane, {
-      queueNumber: queue.number,
-      sequence,
-      enqueuedAt,
-      readyAt,
-      attempts: 0,
-      cost,
-      record: 0,
-      offset: 0,
-      length,
-      page: 0,
-    });
-    const waiting = waitingOf(delayMs, deliverAt, enqueuedAt);
-    const dueAt = waiting === "ready" ? readyAt : waiting === "delayed" ? Math.ceil(enqueuedAt + delayMs) : deliverAt;
-    const expiresAt = ttlMs === 0 ? 0 : Math.ceil(enqueuedAt + ttlMs);
-    turn.mutations.push({
-      type: "enqueued",
-      slot,
-      lane,
-      sequence,
-      enqueuedAt,
-      readyAt: dueAt,
-      waiting,
-      expiresAt,
-      cost,
-      body,
-    });
-    if (idempotencyKey !== undefined) remember(state, turn, queue, idempotencyKey, sequence, enqueuedAt);
-    if (ttlMs > 0) state.setExpiry(slot, turn.steady + ttlMs);
-    if (waiting === "ready") state.makeNewReady(slot, lane);
-    else if (waiting === "delayed") state.delay(slot, "steady", turn.steady + delayMs);
-    else state.delay(slot, "wall", deliverAt);
-    return state.idOf(slot);
-  }
-
   #open(turn: Turn, command: OpenConsumer): void {
     const queue = this.state.queuesByName.get(command.queue);
     if (queue === undefined) {
@@ -509,20 +446,6 @@ export class Core {
     const queues = names.slice(0, limit).map((name) => summaryOf(this.state.queuesByName.get(name) as Queue));
     return { queues, total: this.state.queuesByName.size, more: names.length > limit };
   }
-}
-
-/** A message that is due in the past is ready. */
-function waitingOf(delayMs: number, deliverAt: number, now: number): Waiting {
-  if (delayMs > 0) return "delayed";
-  return deliverAt > now ? "scheduled" : "ready";
-}
-
-function tooFar(deliverAt: number): Failure {
-  return failure(
-    "INVALID_FIELD",
-    `deliver_at is ${deliverAt} ms after 1970, more than a year from now; give a time within a year`,
-    { field: "deliver_at" },
-  );
 }
 
 /** Dead-letter queues that came with their queues do not count. */

@@ -62,7 +62,7 @@ test("when its time to live is over a message is dropped, or dead-lettered where
   const [expired] = (await admin.listMessages({ queue: "keeps.dlq", withPayload: true })).messages;
   assert.equal(textOf(expired!), "keeps");
   assert.equal(expired?.failure?.reason, "ttl");
-  assert.equal(timestampMs(expired!.expiresAt!), clock.wall() + 14 * day, "the retention of the dead-letter queue");
+  assert.equal(timestampMs(expired.expiresAt!), clock.wall() + 14 * day, "the retention of the dead-letter queue");
 });
 
 test("a nack says when to try again; 0 is at once, absent is the queue's backoff", async (t) => {
