@@ -18,8 +18,9 @@ export const limits = {
   throttleKeyBytes: 247,
   weight: 1000,
   cost: 1000,
-  /** A lease: its shortest and longest visibility timeout, milliseconds. */
+  /** A lease: its longest and its shortest visibility timeout, milliseconds. */
   visibilityTimeoutMs: 43_200_000,
+  shortestVisibilityTimeoutMs: 1_000,
   /** How long one `lease()` may wait, milliseconds. */
   waitMs: 60_000,
   /** Handlers of one worker at the same time, and leases that wait ahead of them. */
@@ -78,7 +79,11 @@ export function checkCount(field: string, value: number, minimum: number, maximu
 
 /** Milliseconds; 0 = the queue's. Throws FilaError invalid_argument INVALID_DURATION. */
 export function checkVisibility(duration: Duration | undefined): number {
-  return milliseconds(duration ?? 0, "visibilityTimeout", limits.visibilityTimeoutMs);
+  const ms = milliseconds(duration ?? 0, "visibilityTimeout", limits.visibilityTimeoutMs);
+  const least = limits.shortestVisibilityTimeoutMs;
+  if (ms === 0 || ms >= least) return ms;
+  const message = `visibilityTimeout is ${ms} ms; at least ${least} ms are needed`;
+  throw new FilaError("invalid_argument", "INVALID_DURATION", message);
 }
 
 /** An invalid_argument error that names the field. */

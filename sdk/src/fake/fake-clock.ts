@@ -31,6 +31,11 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** The event loop stands still for so long: what is due then runs with the next `advance`. */
+  stall(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Goes on by so many milliseconds; what is due runs at its time, in order. */
   advance(ms: number): void {
     const until = this.#now + ms;

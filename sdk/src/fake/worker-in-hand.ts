@@ -17,7 +17,8 @@ export interface WorkerInHand {
   readonly errors: unknown[];
 }
 
-export function workerInHand(options: WorkOptions = {}): WorkerInHand {
+/** `inTurn`: what a handler does before it first waits. */
+export function workerInHand(options: WorkOptions = {}, inTurn = (_clock: FakeClock): void => undefined): WorkerInHand {
   const clock = new FakeClock();
   const streams = new FakeStreams();
   const contexts = new Map<string, HandlerContext>();
@@ -25,6 +26,7 @@ export function workerInHand(options: WorkOptions = {}): WorkerInHand {
   const errors: unknown[] = [];
   const handler: Handler<Uint8Array> = ({ id }, context) => {
     contexts.set(id, context);
+    inTurn(clock);
     return new Promise((resolve) => ends.set(id, resolve));
   };
   const worker = new WorkerEngine(

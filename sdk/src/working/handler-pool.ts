@@ -1,4 +1,5 @@
 // The leases that a worker has: those that wait, and those whose handlers run.
+import type { Clock } from "../clock.ts";
 import type { HeldLease } from "../consuming/held-lease.ts";
 import type { FilaError } from "../errors.ts";
 import { HandlerRun, type RunOwner } from "./handler-run.ts";
@@ -11,6 +12,7 @@ export interface PoolOptions<T> {
   readonly handler: Handler<T>;
   readonly heartbeat: Heartbeat;
   readonly concurrency: number;
+  readonly clock: Clock;
   /** Whether leases may be begun now. */
   readonly mayStart: () => boolean;
   /** A handler is done; its lease is acked, nacked or lost. */
@@ -18,7 +20,13 @@ export interface PoolOptions<T> {
   readonly troubled: (error: unknown, message: MessageInfo) => void;
 }
 
-/** Never: more handlers running than `concurrency`, whatever became of their leases. */
+/** When handlers have held the event loop for so long, it turns once before the next one begins: acks are to leave, too. */
+const longestTurnMs = 10;
+
+/**
+ * Never: more handlers running than `concurrency`, whatever became of their leases; a handler begun behind others that held
+ * the event loop, before the heartbeat could extend its lease and the broker's word of its loss could be read.
+ */
 export class HandlerPool<T> implements RunOwner<T> {
   readonly codec: Codec<T>;
   readonly handler: Handler<T>;
@@ -29,6 +37,12 @@ export class HandlerPool<T> implements RunOwner<T> {
   /** Where the waiting begin: shifting a long array would move it whole. */
   #head = 0;
   #starting = false;
+  /** On the clock, when handlers were first begun in this turn of the event loop. */
+  #turnBegan: number | undefined;
+  /** Nothing is begun until the loop has turned. */
+  #yielding = false;
+  /** The loop has turned: one handler may begin whatever the clock says, so that there is always progress. */
+  #turned = false;
 
   constructor(options: PoolOptions<T>) {
     this.#options = options;
@@ -55,10 +69,10 @@ export class HandlerPool<T> implements RunOwner<T> {
   /** Begins as many as may run. */
   start(): void {
     // A handler that is done at once comes back here; the loop below goes on for it.
-    if (this.#starting) return;
+    if (this.#starting || this.#yielding || this.waiting === 0) return;
     this.#starting = true;
     const { concurrency, mayStart } = this.#options;
-    while (this.#running.size < concurrency && this.waiting > 0 && mayStart()) {
+    while (this.#running.size < concurrency && this.waiting > 0 && mayStart() && !this.#yields()) {
       const run = new HandlerRun(this.#shift(), this);
       this.#running.add(run);
       run.start();
@@ -96,6 +110,28 @@ export class HandlerPool<T> implements RunOwner<T> {
 
   troubled(error: unknown, message: MessageInfo): void {
     this.#options.troubled(error, message);
+  }
+
+  /** True when the loop is to turn first; `start` is called then. */
+  #yields(): boolean {
+    const now = this.#options.clock.now();
+    if (this.#turnBegan === undefined) {
+      this.#turnBegan = now;
+      setImmediate(() => (this.#turnBegan = undefined));
+    }
+    const turned = this.#turned;
+    this.#turned = false;
+    if (turned || (now - this.#turnBegan < longestTurnMs && !this.heartbeat.overdue)) return false;
+    this.#yielding = true;
+    // The first comes at the end of this turn, the second behind the timers and the input of the next one.
+    setImmediate(() =>
+      setImmediate(() => {
+        this.#yielding = false;
+        this.#turned = true;
+        this.start();
+      }),
+    );
+    return true;
   }
 
   #shift(): HeldLease {

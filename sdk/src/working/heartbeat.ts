@@ -3,13 +3,14 @@ import type { Clock } from "../clock.ts";
 import type { Beat, HeldLease } from "../consuming/held-lease.ts";
 import type { SettlementSink } from "../consuming/settlement.ts";
 import type { FilaError } from "../errors.ts";
+import { limits } from "../limits.ts";
 
 /** An extension is asked for when this part of the lease is over. */
 const part = 1 / 3;
 /** What is due within this part of a lease goes along. */
 const slack = 1 / 12;
-/** The shortest extension that the broker grants, milliseconds. */
-const shortestMs = 1_000;
+/** The shortest extension that the broker grants. */
+const shortestMs = limits.shortestVisibilityTimeoutMs;
 
 /**
  * One timer for all leases, armed for the one that is due first and not at all while there are none. Leases come to be
@@ -34,6 +35,11 @@ export class Heartbeat {
     this.#clock = clock;
     this.#on = maximumMs > 0;
     this.#maximumMs = maximumMs;
+  }
+
+  /** The event loop has stood still since extensions were due. */
+  get overdue(): boolean {
+    return this.#dueAt < this.#clock.now();
   }
 
   /** These arrived just now. */

@@ -167,6 +167,7 @@ test("what cannot pass fails the worker; nobody need look", () =>
       () => fila.work("q", () => undefined, { concurrency: 10_001 }),
       () => fila.work("q", () => undefined, { prefetch: -1 }),
       () => fila.work("q", () => undefined, { visibilityTimeout: "13h" }),
+      () => fila.work("q", () => undefined, { visibilityTimeout: "999ms" }),
       () => fila.work("q", () => undefined, { extend: { maximum: "soon" as "1s" } }),
     ]) {
       assert.throws(bad, { code: "invalid_argument" });

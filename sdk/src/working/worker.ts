@@ -118,6 +118,7 @@ export class WorkerEngine<T> implements Engine, SubscriptionOwner {
       handler,
       heartbeat: this.#heartbeat,
       concurrency: options.concurrency,
+      clock,
       mayStart: () => this.#state === "running" && this.#subscription?.live === true,
       handled: () => this.#replenish(),
       troubled: (error, message) => quietly(() => options.onError(error, message)),

@@ -146,6 +146,7 @@ describe("configuration that cannot be used", () => {
       '["HTTPS://a.example"]',
       '["a.example"]',
       '["null"]',
+      '["https://*.example"]',
       "[1]",
     ]) {
       assert.match(

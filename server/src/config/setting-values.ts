@@ -72,9 +72,10 @@ function accept(setting: Setting, value: unknown): SettingValue | undefined {
   }
 }
 
-/** Exactly as a browser writes it: what differs by a slash at the end would match nothing, without a word. */
+/** Exactly as a browser writes it: a slash at the end, or a star for a part of it, would match nothing, without a word. */
 function isOrigin(value: unknown): value is string {
-  return value === "*" || (typeof value === "string" && isHttpUrl(value) && URL.parse(value)?.origin === value);
+  if (typeof value !== "string" || value === "*") return value === "*";
+  return isHttpUrl(value) && URL.parse(value)?.origin === value && !value.includes("*");
 }
 
 function isHttpUrl(value: string): boolean {
