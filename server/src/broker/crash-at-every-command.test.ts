@@ -1,0 +1,221 @@
+// A crash at each commit of every command that changes anything: whether the commit reached the disk or not, after the
+// restart all of the command is there or nothing of it, and nothing was answered OK that is not there.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createHash } from "node:crypto";
+import type { IdempotencyKey } from "../core/commands.ts";
+import type { LoadedDelivery, Outcome } from "./contract.ts";
+import { BrokerRig, itemOf, settlement, valueOf } from "./testing/broker-rig.ts";
+
+const day = 86_400_000;
+
+interface World {
+  readonly rig: BrokerRig;
+  /** Leased from q, each with its text. */
+  readonly held: ReadonlyMap<string, LoadedDelivery>;
+  /** Ids of what waits in q. */
+  readonly waiting: ReadonlyMap<string, string>;
+}
+
+function keyOf(text: string): IdempotencyKey {
+  const digest = createHash("sha256").update(text).digest();
+  const [a, b, c, d] = [0, 4, 8, 12].map((at) => digest.readUInt32BE(at));
+  return { a: a!, b: b!, c: c!, d: d!, text };
+}
+
+const textOf = ({ body }: { readonly body: Uint8Array }): string => Buffer.from(body.subarray(2)).toString();
+
+async function world(): Promise<World> {
+  const rig = await BrokerRig.open();
+  const { broker, clock } = rig;
+  valueOf(await broker.createQueue("q", { initialBackoffMs: 50, maxAttempts: 2 }));
+  valueOf(await broker.createQueue("p", {}));
+  for (const text of ["dead 1", "dead 2", "held 1", "held 2"]) await rig.enqueue(itemOf("q", text, { weight: 3 }));
+  const held = new Map((await rig.lease("q")).map((delivery) => [textOf(delivery), delivery]));
+  for (const text of ["dead 1", "dead 2"]) {
+    await rig.settle("q", settlement(held.get(text)!, "nack", { deadLetter: true, error: `no ${text}` }));
+    held.delete(text);
+  }
+  const waiting = new Map<string, string>();
+  for (const item of [
+    itemOf("q", "ready 1", { idempotencyKey: keyOf("used") }),
+    itemOf("q", "ready 2", { fairnessKey: "other", weight: 5 }),
+    itemOf("q", "delayed", { delayMs: day, ttlMs: 2 * day }),
+    itemOf("q", "scheduled", { deliverAt: clock.wall() + day }),
+  ]) {
+    const [outcome] = await rig.enqueue(item);
+    assert.ok(typeof outcome === "string");
+    waiting.set(textOf(item), outcome);
+  }
+  await rig.enqueue(itemOf("p", "of p"), itemOf("p.dlq", "of p's dead letters"));
+  valueOf(await broker.operations.setKey("q", "paused", { paused: true, weight: 9 }));
+  valueOf(await broker.operations.setConfig("a", "1"));
+  return { rig, held, waiting };
+}
+
+/** Every command that changes anything; true = answered OK. */
+const commands: Readonly<Record<string, (world: World) => Promise<boolean>>> = {
+  enqueue: ({ rig }) => done(rig.enqueue(itemOf("q", "new", { fairnessKey: "new", weight: 7 }))),
+  "enqueue of many": ({ rig }) => done(rig.enqueue(...["a", "b", "c"].map((text) => itemOf("q", text)))),
+  "enqueue with a delay": ({ rig }) => done(rig.enqueue(itemOf("q", "new", { delayMs: day }))),
+  "enqueue for a time of day": ({ rig }) =>
+    done(rig.enqueue(itemOf("q", "new", { deliverAt: rig.clock.wall() + day }))),
+  "enqueue with a time to live": ({ rig }) => done(rig.enqueue(itemOf("q", "new", { ttlMs: day }))),
+  "enqueue with an idempotency key": ({ rig }) =>
+    done(rig.enqueue(itemOf("q", "new", { idempotencyKey: keyOf("new") }))),
+  lease: async ({ rig }) => (await rig.lease("q")).length > 0,
+  ack: ({ rig, held }) => done(rig.settle("q", settlement(held.get("held 1")!, "ack"))),
+  nack: ({ rig, held }) => done(rig.settle("q", settlement(held.get("held 1")!, "nack", { delayMs: day }))),
+  "nack as a dead letter": ({ rig, held }) =>
+    done(rig.settle("q", settlement(held.get("held 1")!, "nack", { deadLetter: true, error: "why" }))),
+  release: ({ rig, held }) => done(rig.settle("q", settlement(held.get("held 2")!, "release"))),
+  "settlements of many kinds": ({ rig, held }) =>
+    done(rig.settle("q", settlement(held.get("held 1")!, "ack"), settlement(held.get("held 2")!, "nack"))),
+  "create a queue": ({ rig }) => ok(rig.broker.createQueue("new", { maxAttempts: 5 })),
+  "delete a queue": ({ rig }) => ok(rig.broker.deleteQueue("p")),
+  "delete a dead-letter queue": ({ rig }) => ok(rig.broker.deleteQueue("p.dlq")),
+  "update a queue": ({ rig }) => ok(rig.broker.operations.updateQueue("q", { maxAttempts: 7, expiredTo: "drop" })),
+  "pause a queue": ({ rig }) => ok(rig.broker.operations.updateQueue("q", { paused: true })),
+  "set a key": ({ rig }) => ok(rig.broker.operations.setKey("q", "k", { weight: 11, paused: true })),
+  "give a key's settings back": ({ rig }) =>
+    ok(rig.broker.operations.setKey("q", "paused", { weight: 0, paused: false })),
+  "cancel a message that waits": ({ rig, waiting }) =>
+    ok(rig.broker.operations.cancelMessage("q", waiting.get("delayed")!)),
+  "cancel a leased message": ({ rig, held }) => ok(rig.broker.operations.cancelMessage("q", held.get("held 1")!.id)),
+  purge: ({ rig }) => ok(rig.broker.operations.purgeQueue("q")),
+  "purge dead letters": ({ rig }) => ok(rig.broker.operations.purgeQueue("q.dlq")),
+  redrive: ({ rig }) =>
+    ok(
+      rig.broker.operations.redrive(
+        { queue: "q.dlq", filter: { errorContains: "dead 2" }, count: 0, dryRun: false, ratePerSecond: 0 },
+        () => undefined,
+        new AbortController().signal,
+      ),
+    ),
+  "set a value": ({ rig }) => ok(rig.broker.operations.setConfig("b", "2")),
+  "delete a value": ({ rig }) => ok(rig.broker.operations.setConfig("a", "")),
+  "release an idempotency key": ({ rig }) => ok(rig.broker.operations.releaseIdempotencyKey("q", keyOf("used"))),
+};
+
+const done = (answer: Promise<readonly unknown[]>): Promise<boolean> =>
+  answer.then(
+    (outcomes) => outcomes.every((outcome) => typeof outcome !== "object"),
+    () => false,
+  );
+const ok = async (answer: Promise<Outcome<unknown>>): Promise<boolean> => (await answer).ok;
+
+/** All that can be seen of a broker. */
+async function seen({ broker }: BrokerRig): Promise<unknown> {
+  const { operations } = broker;
+  const { queues } = valueOf(await broker.listQueues("", 100));
+  const each = await Promise.all(
+    queues.map(async ({ name: queue, depth, inFlight }) => {
+      const query = { queue, filter: {}, after: undefined, limit: 1_000, withBodies: true };
+      const { messages } = valueOf(await operations.listMessages(query));
+      const { uses } = valueOf(await operations.listIdempotencyKeys(queue, undefined, 100));
+      return {
+        description: valueOf(await operations.describeQueue(queue, 100)),
+        depth,
+        inFlight,
+        keys: valueOf(await operations.listKeys(queue, "", 100)).keys,
+        messages: messages.map(({ view, body, failure, unreadable }) => {
+          // Stores differ in their salt, and so in their ids.
+          const { id: _id, slot: _slot, queueNumber: _number, sequence: _sequence, ...rest } = view;
+          return { ...rest, text: textOf({ body: body! }), failure, unreadable };
+        }),
+        uses: uses.map(({ key, expiresAt }) => ({ key, expiresAt })),
+      };
+    }),
+  );
+  const { entries, revision } = valueOf(await operations.listConfig("", "", 100));
+  const watch = operations.watchConfig(0, new AbortController().signal)[Symbol.asyncIterator]();
+  const changes: unknown = await watch.next();
+  await watch.return?.();
+  return { each, entries, revision, changes };
+}
+
+interface Run {
+  readonly commits: number;
+  readonly answer: boolean | undefined;
+  /** After a restart. */
+  readonly seen: unknown;
+}
+
+/** @param crash at which commit, counted from 0; undefined: after all of them */
+async function run(
+  command: (world: World) => Promise<boolean>,
+  crash?: { readonly commit: number; readonly written: boolean },
+): Promise<Run> {
+  const made = await world();
+  const { rig } = made;
+  const { storage } = rig;
+  storage.gated = true;
+  let answer: boolean | undefined;
+  let over = false;
+  const answered = command(made).then((value) => {
+    answer = value;
+    over = true;
+  });
+  let commits = 0;
+  for (let rest = 0; rest < 5;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const commit = storage.held.shift();
+    if (commit === undefined) {
+      // A queue that is deleted goes on after the answer.
+      rest += over ? 1 : 0;
+      continue;
+    }
+    rest = 0;
+    if (commits === crash?.commit) {
+      commit.reject("failed", crash.written);
+      commits += 1;
+      break;
+    }
+    commits += 1;
+    commit.allow();
+  }
+  if (crash === undefined) {
+    // So that both come from the store after a failure.
+    void rig.broker.operations.setConfig("never", "stored");
+    (await storage.nextHeld()).reject("failed", false);
+  }
+  storage.gated = false;
+  await answered;
+  await new Promise((resolve) => setImmediate(resolve));
+  await rig.reopened();
+  const result = { commits, answer, seen: await seen(rig) };
+  await rig.broker.stop(0);
+  return result;
+}
+
+describe("a crash at each commit of every command", async () => {
+  const before = (await run(() => Promise.resolve(true))).seen;
+  for (const [name, command] of Object.entries(commands)) {
+    test(name, async () => {
+      const whole = await run(command);
+      assert.equal(whole.answer, true);
+      assert.ok(whole.commits > 0);
+      assert.notDeepEqual(whole.seen, before, "it changes something");
+      for (let commit = 0; commit < whole.commits; commit += 1) {
+        for (const written of [false, true]) {
+          const crashed = await run(command, { commit, written });
+          const where = `commit ${commit + 1} of ${whole.commits}, ${written ? "written" : "not written"}`;
+          const isThere = isSame(crashed.seen, whole.seen);
+          if (commit === 0 && !written) assert.deepEqual(crashed.seen, before, where);
+          else if (commit === whole.commits - 1 && written) assert.deepEqual(crashed.seen, whole.seen, where);
+          else assert.ok(isThere || isSame(crashed.seen, before), `${where}: a part of it is there`);
+          assert.ok(isThere || crashed.answer !== true, `${where}: answered OK, and is not there`);
+        }
+      }
+    });
+  }
+});
+
+function isSame(a: unknown, b: unknown): boolean {
+  try {
+    assert.deepEqual(a, b);
+    return true;
+  } catch {
+    return false;
+  }
+}
