@@ -62,6 +62,14 @@ export function assertNamesCommand(argv: readonly string[], { commands, topics }
   throw unknown(first, [...commands, ...topics]);
 }
 
+/** oclif takes the word behind a command without arguments for a part of the command's name. */
+export function unexpectedArgument(argv: readonly string[], { commands }: Names): UsageError {
+  const [first = "", second = "", third = ""] = argv;
+  const two = commands.includes(`${first} ${second}`);
+  const [name, argument] = two ? [`${first} ${second}`, third] : [first, second];
+  return new UsageError(`unexpected argument: ${argument}; "fila ${name}" takes none`);
+}
+
 function unknown(name: string, known: readonly string[]): UsageError {
   // "fila create" is "fila queue create", if it is anything.
   const meant = nearest(name, known) ?? known.find((one) => one.endsWith(` ${name}`));

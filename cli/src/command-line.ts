@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Config, run } from "@oclif/core";
-import { assertNamesCommand, wantsJson } from "./arguments.ts";
+import { assertNamesCommand, unexpectedArgument, wantsJson, type Names } from "./arguments.ts";
 import { reportBrokenOutput } from "./broken-output.ts";
 import { reportOf } from "./command-failure.ts";
 
@@ -12,19 +12,21 @@ import { reportOf } from "./command-failure.ts";
  */
 export async function runCommandLine(args: string[], mainUrl: string): Promise<void> {
   reportBrokenOutput();
+  let names: Names = { commands: [], topics: [] };
   try {
     const config = await loadConfig(mainUrl);
-    assertNamesCommand(args, {
+    names = {
       commands: config.commandIDs.map((id) => id.replaceAll(":", " ")),
       topics: config.topics.map(({ name }) => name),
-    });
+    };
+    assertNamesCommand(args, names);
     await run(args, config);
   } catch (error) {
     if (isExit(error)) {
       process.exitCode = error.oclif.exit;
       return;
     }
-    const report = reportOf(error);
+    const report = reportOf(isNoCommand(error) ? unexpectedArgument(args, names) : error);
     process.exitCode = report.exitCode;
     if (wantsJson(args)) process.stdout.write(`${JSON.stringify({ error: report })}\n`);
     else process.stderr.write(`fila: ${report.message}\n`);
@@ -60,4 +62,9 @@ interface PackageJson {
 
 function isExit(error: unknown): error is { oclif: { exit: number } } {
   return error instanceof Error && (error as { code?: unknown }).code === "EEXIT";
+}
+
+/** Of names that `assertNamesCommand` has let pass. */
+function isNoCommand(error: unknown): boolean {
+  return error instanceof Error && /^command .+ not found$/s.test(error.message);
 }

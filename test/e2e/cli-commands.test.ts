@@ -23,6 +23,18 @@ const start = (args: readonly string[], env?: NodeJS.ProcessEnv) => cli.start(ar
 const fila = (args: readonly string[], input?: string | Uint8Array) => cli.run(args, input);
 const depth = (queue: string) => cli.depth(queue);
 
+test("a word too many is named, whether or not the command takes arguments", async () => {
+  for (const [line, said] of [
+    ["health extra", /^fila: unexpected argument: extra; "fila health" takes none\n$/],
+    ["queue list a:b --json", /"unexpected argument: a:b; \\"fila queue list\\" takes none"/],
+    ["queue inspect q extra", /^fila: Unexpected argument: extra\n/],
+  ] as const) {
+    const { status, stdout, stderr } = await fila(line.split(" "));
+    assert.match(stdout + stderr, said);
+    assert.equal(status, 2);
+  }
+});
+
 test("queues: the texts that scripts look for", async () => {
   assert.deepEqual(await fila(["queue", "create", "texts"]), {
     status: 0,
