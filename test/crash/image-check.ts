@@ -136,7 +136,12 @@ async function checkQueues(broker: Broker, { certainQueues, possibleQueues }: Fa
   const names = new Set((await listQueues(broker)).queues.map(({ name }) => name));
   for (const { name } of certainQueues.values()) assert.ok(names.has(name), `queue ${name} is there`);
   const possible = new Set([...possibleQueues.values()].map(({ name }) => name));
-  for (const name of names) assert.ok(possible.has(name), `queue ${name} was deleted, or never created`);
+  for (const name of names) {
+    const own = name.replace(/\.dlq$/, "");
+    assert.ok(possible.has(own), `queue ${name} was deleted, or never created`);
+    // They come and go in one commit.
+    assert.ok(names.has(own) && names.has(`${own}.dlq`), `queue ${own} and its dead-letter queue are there together`);
+  }
 }
 
 /** Leases that somebody holds for certain, in queues that are there for certain. */

@@ -236,8 +236,8 @@ const cases: readonly Case[] = [
     ...{ code: Code.Unimplemented, reason: "NOT_IMPLEMENTED", says: /on_enqueue_script.*create the queue without/ },
   },
   {
-    ...{ wrong: "a method that is not there yet", method: "SetConfig", request: { key: "a", value: "b" } },
-    ...{ code: Code.Unimplemented, reason: "NOT_IMPLEMENTED", says: /SetConfig.*not part of this version/ },
+    ...{ wrong: "a method that is not there yet", method: "CreateApiKey", request: { name: "a" } },
+    ...{ code: Code.Unimplemented, reason: "NOT_IMPLEMENTED", says: /CreateApiKey.*not part of this version/ },
   },
 ];
 
@@ -298,7 +298,7 @@ describe("what is wrong is refused with code, reason and remedy", () => {
       assert.match(huge?.message ?? "", /4194304|limits\.read_max_bytes/);
 
       // The limits themselves are fine.
-      for (const name of ["q".repeat(255), `${"q".repeat(255)}.dlq`, "é".repeat(127)]) {
+      for (const name of ["q".repeat(255), `${"r".repeat(255)}.dlq`, "é".repeat(127)]) {
         assert.equal(await call("CreateQueue", { name }), undefined);
         assert.equal(await call("Enqueue", { queue: name, payload, weight: 1_000, cost: 1_000 }), undefined);
       }

@@ -276,7 +276,12 @@ test("dev: queues by name, and no address beyond this machine by accident", asyn
   const { url, queues } = JSON.parse(await says(dev.stdout, /\n/)) as { url: string; queues: string[] };
   assert.deepEqual(queues, ["it's", "b"]);
   const listed = await cli.json(["queue", "list", "--addr", url]);
-  assert.deepEqual((listed as { name: string }[]).map(({ name }) => name).toSorted(), ["b", "it's"]);
+  assert.deepEqual((listed as { name: string }[]).map(({ name }) => name).toSorted(), [
+    "b",
+    "b.dlq",
+    "it's",
+    "it's.dlq",
+  ]);
   dev.kill("SIGTERM");
   assert.equal((await ended).status, 0);
   for (const [args, message] of [
