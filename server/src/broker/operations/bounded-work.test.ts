@@ -170,6 +170,9 @@ test("a list that filters by bodies looks at 10,000 messages a page, and goes on
   }
   assert.deepEqual(pages, [[], [], ["k"]]);
   assert.equal(looked, 25_000);
+  // Of a queue that has no failures, none is looked for.
+  const failed = { ...query, filter: { reason: "ttl" as const }, after: undefined };
+  assert.deepEqual(valueOf(await operations.listMessages(failed)), { messages: [], next: undefined });
 });
 
 test("a list that filters by bodies reads 16 MiB a page, and goes on behind them", async () => {

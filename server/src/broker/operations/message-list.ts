@@ -4,7 +4,7 @@ import type { Outcome } from "../contract.ts";
 import type { ListQuery, MessagePage, StoredMessage } from "../operations-contract.ts";
 import { findCandidates } from "./candidates.ts";
 import type { OperationsHost } from "./host.ts";
-import { Sieve, looksDeep } from "./sieve.ts";
+import { Sieve, looksDeep, withinReason } from "./sieve.ts";
 
 /** Bytes of one page, about; below the 4 MiB that many gRPC clients take at most. */
 export const pageBytesAtMost = 4_000_000;
@@ -23,7 +23,7 @@ export async function listMessages(
   const deep = looksDeep(filter);
   const most = deep ? examinedAtMost : limit;
   // One more tells whether there are more.
-  const found = await findCandidates(host, queue, filter, after, most + 1, signal);
+  const found = await findCandidates(host, queue, withinReason(queue, filter), after, most + 1, signal);
   if (!found.ok) return found;
   const candidates = found.value;
   const sieve = new Sieve(host, queue, filter, { bodies: withBodies, failures: true });

@@ -17,6 +17,12 @@ export function looksDeep({ reason, errorContains, body }: SearchFilter): boolea
   return reason !== undefined || errorContains !== undefined || body !== undefined;
 }
 
+/** The filter, which matches nothing where it asks for failures of a queue that has none. */
+export function withinReason(queue: string, filter: SearchFilter): SearchFilter {
+  const asksFailure = filter.reason !== undefined || filter.errorContains !== undefined;
+  return asksFailure && !isDeadLetterName(queue) ? { ...filter, ids: [] } : filter;
+}
+
 export interface Batch {
   readonly views: readonly MessageView[];
   /** Of their messages; 0 when no bytes are asked for. */
