@@ -49,6 +49,41 @@ describe("the counters of a queue", () => {
     assert.deepEqual(await made.counts("q"), { enqueued: 5, leased: 5, stream_died: 3, retried: 3, released: 2 });
   });
 
+  it("tell retries, dead letters, redrives, times to live and what operators removed", async (t) => {
+    const made = await MeasuredBroker.open(t);
+    const { operations } = made.broker;
+    await made.broker.createQueue("q", { maxAttempts: 2, initialBackoffMs: 0 });
+    const item = { queue: "q", fairnessKey: "k", weight: 0, cost: 1, throttleKeys: [], body: Buffer.from("b") };
+    const enqueue = (more: object): Promise<unknown> =>
+      new Promise((resolve) => made.broker.enqueue([{ ...item, ...more }], resolve));
+    await made.enqueue("q", "a");
+    const { listener, consumer } = await made.lease("q", 1);
+    consumer.credit(1);
+    await made.settle("q", "nack", listener.deliveries);
+    assert.deepEqual(await made.counts("q"), { enqueued: 1, leased: 2, nacked: 1, retried: 1 });
+    await made.settle("q", "nack", listener.deliveries.slice(1));
+    const failed = { enqueued: 1, leased: 2, nacked: 2, retried: 1, dead_lettered: 1 };
+    assert.deepEqual(await made.counts("q"), failed);
+    consumer.close(2);
+
+    const all = { queue: "q.dlq", filter: {}, count: 0, dryRun: false, ratePerSecond: 0 };
+    await operations.redrive(all, () => undefined, new AbortController().signal);
+    assert.deepEqual(await made.counts("q"), { ...failed, redriven: 1 });
+    assert.deepEqual(await made.counts("q.dlq"), {});
+
+    await enqueue({ ttlMs: 100 });
+    await enqueue({ delayMs: 60_000 });
+    made.clock.advance(101);
+    await operations.describeQueue("q", 1);
+    const outlived = { ...failed, enqueued: 3, redriven: 1, delayed: 1, outlived: 1 };
+    assert.deepEqual(await made.counts("q"), outlived);
+
+    const id = (await enqueue({})) as readonly string[];
+    assert.ok((await operations.cancelMessage("q", id[0]!)).ok);
+    assert.deepEqual(await operations.purgeQueue("q"), { ok: true, value: 2 });
+    assert.deepEqual(await made.counts("q"), { ...outlived, enqueued: 4, cancelled: 1, purged: 2 });
+  });
+
   it("do not move before a commit is durable, and never for one that was rejected", async (t) => {
     const made = await MeasuredBroker.open(t);
     await made.broker.createQueue("q", { visibilityMs: 1_000, initialBackoffMs: 0 });
