@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FilaAdmin, FilaService } from "@fila/sdk/gen";
 import { type Transport, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { temporaryDirectory } from "../temporary.ts";
 
 export const root = join(import.meta.dirname, "../..");
 const bin = join(root, "server/bin/fila-server");
@@ -27,13 +27,6 @@ export interface ServerOptions {
   readonly args?: readonly string[];
   /** The process leads a group of its own, so that a test can see whether anything of it is left. */
   readonly ownGroup?: boolean;
-}
-
-/** A new directory that is removed at the end. */
-export function temporaryDirectory(scope: Scope): string {
-  const directory = mkdtempSync(join(tmpdir(), "fila-e2e-"));
-  scope.after(async () => rmSync(directory, { recursive: true, force: true }));
-  return directory;
 }
 
 /** One run of the server's bin, from spawn to its end. */
@@ -85,7 +78,7 @@ export class Run {
 
 /** Starts the bin and resolves with its end; for starts that must fail. */
 export async function runToEnd(scope: Scope, options: ServerOptions): Promise<Run & { code: number | string }> {
-  const cwd = options.cwd ?? temporaryDirectory(scope);
+  const cwd = options.cwd ?? temporaryDirectory("e2e");
   if (options.toml !== undefined) writeFileSync(join(cwd, "fila.toml"), options.toml);
   const run = new Run(cwd, options);
   scope.after(() => run.kill());
@@ -107,7 +100,7 @@ export class ServerProcess {
   }
 
   static async start(scope: Scope, options: ServerOptions = {}): Promise<ServerProcess> {
-    const directory = options.cwd ?? temporaryDirectory(scope);
+    const directory = options.cwd ?? temporaryDirectory("e2e");
     if (options.toml !== undefined) writeFileSync(join(directory, "fila.toml"), options.toml);
     const server = new ServerProcess(directory, options);
     scope.after(() => server.run.kill());

@@ -5,7 +5,8 @@ import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { type Scope, type ServerOptions, ServerProcess, runToEnd, temporaryDirectory } from "./server-process.ts";
+import { type Scope, type ServerOptions, ServerProcess, runToEnd } from "./server-process.ts";
+import { temporaryDirectory } from "../temporary.ts";
 
 /** What it says, without its name. */
 async function refusal(scope: Scope, options: ServerOptions): Promise<string> {
@@ -32,7 +33,7 @@ describe("the server refuses to start", () => {
   });
 
   test("on a data directory that it cannot write", async (t) => {
-    const directory = temporaryDirectory(t);
+    const directory = temporaryDirectory("e2e");
     const file = join(directory, "file");
     writeFileSync(file, "mine");
     for (const FILA_DATA_DIR of [file, join(file, "below")]) {
@@ -50,7 +51,7 @@ describe("the server refuses to start", () => {
   });
 
   test("on a data directory that holds something else", async (t) => {
-    const directory = temporaryDirectory(t);
+    const directory = temporaryDirectory("e2e");
     const FILA_DATA_DIR = join(directory, "photos");
     mkdirSync(FILA_DATA_DIR);
     writeFileSync(join(FILA_DATA_DIR, "holiday.jpg"), "x");
@@ -63,7 +64,7 @@ describe("the server refuses to start", () => {
     await once(other, "listening");
     t.after(() => other.close());
     const { port } = other.address() as { port: number };
-    const cwd = temporaryDirectory(t);
+    const cwd = temporaryDirectory("e2e");
     const env = { FILA_SERVER_LISTEN_ADDR: `127.0.0.1:${port}` };
     assert.match(
       await refusal(t, { cwd, env }),

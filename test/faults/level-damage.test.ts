@@ -1,9 +1,8 @@
 // "A flipped bit in the .log silently drops the rest of the block; only LevelDB's text LOG says so; a torn tail leaves no trace."
 import assert from "node:assert/strict";
-import { appendFile, cp, mkdtemp, open, readFile, readdir, rm, stat, truncate } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { appendFile, cp, open, readFile, readdir, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Level } from "level";
 import { openLevelStorage } from "../../server/src/storage/level/open.ts";
 import { judgeLog } from "../../server/src/storage/level/damage.ts";
@@ -11,6 +10,7 @@ import { crc32c } from "../../server/src/storage/level/log-format.ts";
 import { StorageError } from "../../server/src/storage/port.ts";
 import { rejection } from "../conformance/storage-suite.ts";
 import { keyOf } from "./level-writer-child.ts";
+import { temporaryDirectory } from "../temporary.ts";
 import { present } from "./level-writer.ts";
 import { Seeded } from "./seeded.ts";
 
@@ -18,9 +18,8 @@ const COUNT = 120;
 const ALL = Array.from({ length: COUNT }, (_, index) => index + 1);
 
 /** A closed store whose log holds numbers 1 to COUNT, over several blocks of 32 KiB. */
-async function logged(t: TestContext): Promise<{ dataDir: string; log: string; folder: string }> {
-  const folder = await mkdtemp(join(tmpdir(), "fila-damage-"));
-  t.after(() => rm(folder, { recursive: true }));
+async function logged(): Promise<{ dataDir: string; log: string; folder: string }> {
+  const folder = temporaryDirectory("damage");
   const dataDir = join(folder, "data");
   const storage = await openLevelStorage(dataDir);
   const shard = await storage.openShard(1);
@@ -52,8 +51,8 @@ test("crc32c", () => {
   assert.equal(crc32c(new TextEncoder().encode("123456789")), 0xe3069283);
 });
 
-test("the trap: LevelDB opens a damaged log, and only what it lost is missing", async (t) => {
-  const { dataDir, log } = await logged(t);
+test("the trap: LevelDB opens a damaged log, and only what it lost is missing", async () => {
+  const { dataDir, log } = await logged();
   await flip(log, 40_000);
   const level = new Level<Uint8Array, Uint8Array>(join(dataDir, "db"), { keyEncoding: "view", valueEncoding: "view" });
   const values = await level.getMany(ALL.map(keyOf));
@@ -62,8 +61,8 @@ test("the trap: LevelDB opens a damaged log, and only what it lost is missing", 
   assert.ok(values.at(-1) !== undefined, "commits behind the hole are there");
 });
 
-test("a damaged log is refused, again and again, and can be accepted", async (t) => {
-  const { dataDir, log } = await logged(t);
+test("a damaged log is refused, again and again, and can be accepted", async () => {
+  const { dataDir, log } = await logged();
   await flip(log, 40_000);
   const original = await readFile(log);
   for (let attempt = 0; attempt < 3; attempt++) {
@@ -83,8 +82,8 @@ test("a damaged log is refused, again and again, and can be accepted", async (t)
   assert.ok(names.some((name) => name.startsWith("damaged-")) && !names.includes("recovery"), names.join());
 });
 
-test("LevelDB's LOG alone is enough to refuse", async (t) => {
-  const { dataDir, log } = await logged(t);
+test("LevelDB's LOG alone is enough to refuse", async () => {
+  const { dataDir, log } = await logged();
   // A whole fragment with a good checksum that is too small for a batch: LevelDB drops it, and says so.
   const body = Uint8Array.of(1, 9, 9, 9);
   const crc = crc32c(body);
@@ -100,8 +99,8 @@ test("LevelDB's LOG alone is enough to refuse", async (t) => {
   assert.equal((await present(dataDir, ALL)).size, COUNT, "accepted once, it opens as any other");
 });
 
-test("wherever a bit of the log flips: refused, or nothing is missing but the very last commit", async (t) => {
-  const { folder, dataDir, log } = await logged(t);
+test("wherever a bit of the log flips: refused, or nothing is missing but the very last commit", async () => {
+  const { folder, dataDir, log } = await logged();
   const { size } = await stat(log);
   const random = new Seeded(11);
   let refused = 0;
@@ -128,8 +127,8 @@ test("wherever a bit of the log flips: refused, or nothing is missing but the ve
   assert.ok(refused > 100, `${refused} refused`);
 });
 
-test("a log that ends early, or in sectors that were never written, is a crash and no damage", async (t) => {
-  const { folder, dataDir, log } = await logged(t);
+test("a log that ends early, or in sectors that were never written, is a crash and no damage", async () => {
+  const { folder, dataDir, log } = await logged();
   const { size } = await stat(log);
   const last = size - 1000;
   for (const shape of ["cut", "zeros within", "zeros at the end", "longer"]) {
@@ -154,8 +153,8 @@ test("a log that ends early, or in sectors that were never written, is a crash a
   }
 });
 
-test("an opening that ended before its verdict is judged by the next one", async (t) => {
-  const { dataDir, log } = await logged(t);
+test("an opening that ended before its verdict is judged by the next one", async () => {
+  const { dataDir, log } = await logged();
   await flip(log, 40_000);
   await cp(log, join(dataDir, "recovery", "000003.log"), { recursive: true });
   // LevelDB has recovered, dropped, and deleted the log; the process was killed before it looked.
@@ -167,8 +166,8 @@ test("an opening that ended before its verdict is judged by the next one", async
   await rejection(openLevelStorage(dataDir), "corrupt");
 });
 
-test("judging a log", async (t) => {
-  const { log } = await logged(t);
+test("judging a log", async () => {
+  const { log } = await logged();
   const bytes = await readFile(log);
   assert.equal(judgeLog(bytes), "whole");
   assert.equal(judgeLog(new Uint8Array(0)), "whole");

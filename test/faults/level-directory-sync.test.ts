@@ -2,15 +2,13 @@
 // when the directory was fsynced after it appeared.
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { temporaryDirectory } from "../temporary.ts";
 
 test("when a commit resolves, every name that it needs is durable", async (t) => {
-  const dataDir = join(await mkdtemp(join(tmpdir(), "fila-names-")), "data");
-  t.after(() => rm(join(dataDir, ".."), { recursive: true }));
+  const dataDir = join(temporaryDirectory("names"), "data");
   const dbDir = join(dataDir, "db");
   const names = (): string[] =>
     fs.readdirSync(dbDir).filter((name) => name.endsWith(".log") || name === "CURRENT" || name.startsWith("MANIFEST"));

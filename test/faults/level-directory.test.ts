@@ -1,36 +1,22 @@
 // What openLevelStorage makes of a directory: new, whole, incomplete, somebody else's, in use, unwritable.
 import assert from "node:assert/strict";
-import {
-  chmod,
-  chown,
-  mkdir,
-  mkdtemp,
-  readFile,
-  readdir,
-  rm,
-  stat,
-  symlink,
-  truncate,
-  writeFile,
-} from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, chown, mkdir, readFile, readdir, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { type TestContext, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Level } from "level";
 import { openLevelStorage } from "../../server/src/storage/level/open.ts";
 import { rejection } from "../conformance/storage-suite.ts";
+import { temporaryDirectory } from "../temporary.ts";
 import { LevelWriter, present } from "./level-writer.ts";
 import { keyOf } from "./level-writer-child.ts";
 
 /** The user without rights of level-open-child.ts. */
 const NOBODY = 65534;
 
-async function temporary(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "fila-directory-"));
-  t.after(() => rm(directory, { recursive: true }));
-  return join(directory, "data");
+function temporary(): string {
+  return join(temporaryDirectory("directory"), "data");
 }
 
 /** A store that has acknowledged numbers 1 to `count`, closed. */
@@ -52,8 +38,8 @@ async function opens(dataDir: string): Promise<void> {
 }
 
 describe("a new store", () => {
-  test("is made where nothing is, for its user alone, with a marker that names it", async (t) => {
-    const dataDir = join(await temporary(t), "deeper");
+  test("is made where nothing is, for its user alone, with a marker that names it", async () => {
+    const dataDir = join(temporary(), "deeper");
     await store(dataDir);
     assert.equal((await stat(dataDir)).mode & 0o777, 0o700);
     const marker = JSON.parse(await readFile(join(dataDir, "FILA"), "utf8")) as { format: number; id: string };
@@ -64,15 +50,15 @@ describe("a new store", () => {
     assert.equal(await readFile(join(dataDir, "FILA"), "utf8"), `${JSON.stringify(marker)}\n`, "the id stays");
   });
 
-  test("is made in an empty directory, whatever its mode was", async (t) => {
-    const dataDir = await temporary(t);
+  test("is made in an empty directory, whatever its mode was", async () => {
+    const dataDir = temporary();
     await mkdir(dataDir, { mode: 0o755 });
     await opens(dataDir);
     assert.equal((await stat(dataDir)).mode & 0o777, 0o700);
   });
 
-  test("is not made where somebody else's files are", async (t) => {
-    const dataDir = await temporary(t);
+  test("is not made where somebody else's files are", async () => {
+    const dataDir = temporary();
     await mkdir(dataDir);
     await writeFile(join(dataDir, "holiday.jpg"), "x");
     const error = await rejection(openLevelStorage(dataDir), "not_a_store");
@@ -80,16 +66,16 @@ describe("a new store", () => {
     assert.deepEqual(await readdir(dataDir), ["holiday.jpg"]);
   });
 
-  test("is not made where a file is", async (t) => {
-    const dataDir = await temporary(t);
+  test("is not made where a file is", async () => {
+    const dataDir = temporary();
     await writeFile(dataDir, "x");
     await rejection(openLevelStorage(dataDir), "not_a_store");
     await rejection(openLevelStorage(join(dataDir, "below")), "not_a_store");
   });
 
   for (const left of ["an empty db", "no CURRENT", "an empty MANIFEST", "a temporary marker"]) {
-    test(`is made over the remains of a first start that got no further than ${left}`, async (t) => {
-      const dataDir = await temporary(t);
+    test(`is made over the remains of a first start that got no further than ${left}`, async () => {
+      const dataDir = temporary();
       await mkdir(join(dataDir, "db"), { recursive: true });
       if (left !== "an empty db") {
         const level = new Level(join(dataDir, "db"));
@@ -109,9 +95,9 @@ describe("a new store", () => {
 });
 
 describe("a store with something missing is refused, not taken for an empty one", () => {
-  test("the traps: LevelDB opens without CURRENT, and without its log, as empty", async (t) => {
+  test("the traps: LevelDB opens without CURRENT, and without its log, as empty", async () => {
     for (const missing of ["CURRENT", ".log"]) {
-      const dataDir = join(await temporary(t), missing);
+      const dataDir = join(temporary(), missing);
       await store(dataDir);
       if (missing === "CURRENT") await opens(dataDir); // moves the log's contents into a table
       await rm(await named(dataDir, missing));
@@ -125,8 +111,8 @@ describe("a store with something missing is refused, not taken for an empty one"
   });
 
   for (const missing of ["CURRENT", ".log", "MANIFEST", "everything"]) {
-    test(missing, async (t) => {
-      const dataDir = await temporary(t);
+    test(missing, async () => {
+      const dataDir = temporary();
       await store(dataDir);
       const manifest = (await readFile(join(dataDir, "db", "CURRENT"), "utf8")).trim();
       if (missing === "everything") await rm(join(dataDir, "db"), { recursive: true });
@@ -138,8 +124,8 @@ describe("a store with something missing is refused, not taken for an empty one"
     });
   }
 
-  test("a table", async (t) => {
-    const dataDir = await temporary(t);
+  test("a table", async () => {
+    const dataDir = temporary();
     await store(dataDir);
     await opens(dataDir); // moves the log's contents into a table
     await rm(await named(dataDir, ".ldb"));
@@ -147,8 +133,8 @@ describe("a store with something missing is refused, not taken for an empty one"
   });
 
   for (const within of ["a log", "a table"]) {
-    test(`the marker, with data in ${within}`, async (t) => {
-      const dataDir = await temporary(t);
+    test(`the marker, with data in ${within}`, async () => {
+      const dataDir = temporary();
       await store(dataDir);
       if (within === "a table") await opens(dataDir);
       const marker = await readFile(join(dataDir, "FILA"));
@@ -162,8 +148,8 @@ describe("a store with something missing is refused, not taken for an empty one"
 });
 
 describe("the marker", () => {
-  test("of a newer format is refused, and nothing is touched", async (t) => {
-    const dataDir = await temporary(t);
+  test("of a newer format is refused, and nothing is touched", async () => {
+    const dataDir = temporary();
     await store(dataDir);
     const before = await readdir(join(dataDir, "db"));
     await writeFile(join(dataDir, "FILA"), JSON.stringify({ format: 2, id: "x" }));
@@ -173,8 +159,8 @@ describe("the marker", () => {
   });
 
   for (const text of ["", "FILA", "null", "{}", '{"format":"1","id":"x"}']) {
-    test(`that reads ${JSON.stringify(text)} is refused`, async (t) => {
-      const dataDir = await temporary(t);
+    test(`that reads ${JSON.stringify(text)} is refused`, async () => {
+      const dataDir = temporary();
       await store(dataDir);
       await writeFile(join(dataDir, "FILA"), text);
       await rejection(openLevelStorage(dataDir), "corrupt");
@@ -184,7 +170,7 @@ describe("the marker", () => {
 
 describe("ownership", () => {
   test("another process has it: in_use, and that one goes on unharmed", async (t) => {
-    const dataDir = await temporary(t);
+    const dataDir = temporary();
     const writer = new LevelWriter();
     t.after(() => writer.kill());
     await writer.open("adapter", dataDir);
@@ -198,24 +184,23 @@ describe("ownership", () => {
     assert.deepEqual([...(await present(dataDir, numbers))], numbers);
   });
 
-  test("a directory without rights: unwritable", async (t) => {
-    const parent = await temporary(t);
+  test("a directory without rights: unwritable", async () => {
+    const parent = temporary();
     await mkdir(parent, { mode: 0o555 });
     const error = await openAsNobody(join(parent, "data"));
     assert.match(error, /^unwritable .*give this user the right/);
   });
 
-  test("an empty directory that its own user may not write: unwritable, and it stays so", async (t) => {
-    const dataDir = await mkdtemp(join(tmpdir(), "fila-directory-"));
-    t.after(() => rm(dataDir, { recursive: true }));
+  test("an empty directory that its own user may not write: unwritable, and it stays so", async () => {
+    const dataDir = temporaryDirectory("directory");
     if (process.getuid?.() === 0) await chown(dataDir, NOBODY, NOBODY);
     await chmod(dataDir, 0o500);
     assert.match(await openAsNobody(dataDir), /^unwritable .*give this user the right/);
     assert.equal((await stat(dataDir)).mode & 0o777, 0o500);
   });
 
-  test("a store of another user: unwritable", async (t) => {
-    const dataDir = await temporary(t);
+  test("a store of another user: unwritable", async () => {
+    const dataDir = temporary();
     await store(dataDir);
     assert.match(await openAsNobody(dataDir), process.getuid?.() === 0 ? /^unwritable/ : /^opened/);
   });
@@ -244,8 +229,8 @@ describe("a commit that was not synced is not acknowledged", () => {
     }
   }
 
-  test("the trap: without sync, LevelDB acknowledges", async (t) => {
-    const directory = await temporary(t);
+  test("the trap: without sync, LevelDB acknowledges", async () => {
+    const directory = temporary();
     const level = new Level<Uint8Array, Uint8Array>(directory, {
       keyEncoding: "view",
       valueEncoding: "view",
@@ -263,7 +248,7 @@ describe("a commit that was not synced is not acknowledged", () => {
   ] as const) {
     for (const count of [1, 3, 30]) {
       test(`${device}, ${count} operations`, { skip: process.platform !== "linux" }, async (t) => {
-        const dataDir = await temporary(t);
+        const dataDir = temporary();
         const storage = await openLevelStorage(dataDir, { writeBufferBytes: 64 * 1024 });
         t.after(() => storage.close());
         const shard = await storage.openShard(1);

@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { type Scope, type ServerProcess, root, temporaryDirectory } from "../e2e/server-process.ts";
+import { type Scope, type ServerProcess, root } from "../e2e/server-process.ts";
+import { temporaryDirectory } from "../temporary.ts";
 
 /** `python3` in PATH may be a version manager's, which knows nothing of the system's grpcio. */
 export const python = process.env["FILA_INTEROP_PYTHON"] ?? "/usr/bin/python3";
@@ -14,7 +15,7 @@ const program = join(import.meta.dirname, "python/main.py");
 
 /** Generates Python's code from folders of .proto files. Returns the folder that holds it. */
 export function generateStubs(scope: Scope, ...inputs: readonly string[]): string {
-  const out = temporaryDirectory(scope);
+  const out = temporaryDirectory("e2e");
   const plugins = [
     { protoc_builtin: "python", out },
     { local: "grpc_python_plugin", out },
