@@ -72,6 +72,7 @@ export const layers = {
 /** The public entries by which one package reaches another, with the layer each stands for. */
 const entries = {
   "@fila/sdk": { layer: "sdk/src", file: "sdk/src/index.ts" },
+  "@fila/sdk/admin": { layer: "sdk/src", file: "sdk/src/admin/index.ts" },
   "@fila/sdk/gen": { layer: "sdk/src/gen", file: "sdk/src/gen/index.ts" },
   "@fila/sdk/gen/grpc": { layer: "sdk/src/gen", file: "sdk/src/gen/grpc-services.ts" },
   "@fila/sdk/testing": { layer: "sdk/src/testing", file: "sdk/src/testing/index.ts" },

@@ -1,6 +1,6 @@
 // The client: what a program holds.
 import { createClient, type Client } from "@connectrpc/connect";
-import { Admin } from "./admin.ts";
+import { Admin } from "./admin/admin.ts";
 import { systemClock } from "./clock.ts";
 import { asQueue, encodePayload, type Payload, type Queue } from "./codec.ts";
 import { deliveryFromMessage } from "./consuming/delivery.ts";
@@ -106,7 +106,7 @@ export function connect(url: string, options: ConnectOptions = {}): Fila {
 
 /** A client; made by `connect`. All methods may be called at the same time. */
 export class Fila {
-  /** Queues: create, delete, list, look at. */
+  /** Queues, messages, keys and run-time configuration: to look at, to change. `connectAdmin` gives it alone. */
   readonly admin: Admin;
   readonly #connection: Connection;
   readonly #client: Client<typeof FilaService>;

@@ -12,7 +12,8 @@ export {
   type SettlementRequest,
   type SettlementResult,
 } from "./connect.ts";
-export type { Admin, CreateQueueOptions, FairnessKeyStats, HealthStatus, QueueStats, QueueSummary } from "./admin.ts";
+export type { Admin, HealthStatus } from "./admin/admin.ts";
+export type { CreateQueueOptions, FairnessKeyStats, QueueStats, QueueSummary } from "./admin/queues.ts";
 export { bytes, json, queue, type Codec, type Payload, type Queue } from "./codec.ts";
 export type { Lease } from "./consuming/lease.ts";
 export type { SettlementAction } from "./consuming/settlement.ts";

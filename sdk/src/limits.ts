@@ -25,6 +25,12 @@ export const limits = {
   waitMs: 60_000,
   /** Handlers of one worker at the same time, and leases that wait ahead of them. */
   concurrency: 10_000,
+  /** Settings of a queue; durations in milliseconds. */
+  maxAttempts: 1_000_000,
+  initialBackoffMs: 86_400_000,
+  maxBackoffMs: 604_800_000,
+  idempotencyWindowMs: 604_800_000,
+  retentionMs: 315_360_000_000,
 } as const;
 
 /** Throws FilaError invalid_argument INVALID_QUEUE_NAME. */

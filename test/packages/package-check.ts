@@ -23,7 +23,12 @@ interface Packed {
 
 /** What must be in each package. What is not listed may be there, but for what `unwanted` names. */
 const packages = {
-  sdk: { wanted: ["dist/index.js", "dist/index.d.ts", "dist/gen/index.js", "dist/gen/index.d.ts"], types: true },
+  sdk: {
+    wanted: ["index.js", "index.d.ts", "admin/index.js", "admin/index.d.ts", "gen/index.js", "gen/index.d.ts"].map(
+      (file) => `dist/${file}`,
+    ),
+    types: true,
+  },
   server: { wanted: ["bin/fila-server", "dist/main.js", "dist/index.js", "dist/index.d.ts"], types: true },
   cli: { wanted: ["bin/fila", "dist/main.js", "oclif.manifest.json"], types: false },
 } as const;
@@ -70,7 +75,7 @@ const manifest = JSON.parse(readFileSync(path.join(installed, "cli/oclif.manifes
 assert.ok(Object.keys(manifest.commands).length > 0, "the manifest of the packed command lists no commands");
 
 // From the packed files alone: without the source condition every entry must load what was built.
-for (const entry of ["@fila/sdk", "@fila/sdk/gen", "@fila/sdk/gen/grpc", "@fila/server"]) {
+for (const entry of ["@fila/sdk", "@fila/sdk/admin", "@fila/sdk/gen", "@fila/sdk/gen/grpc", "@fila/server"]) {
   const code = `const m = await import(${JSON.stringify(entry)}); if (Object.keys(m).length === 0) process.exit(3);
     if (!import.meta.resolve(${JSON.stringify(entry)}).includes("/package-check/")) process.exit(4);`;
   run("node", ["--input-type=module", "--eval", code], scratch);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { withBroker } from "./fake/with-broker.ts";
-import { connect } from "./index.ts";
-import { serverUrl } from "./transport/server-url.ts";
+import { withBroker } from "../fake/with-broker.ts";
+import { connect } from "../index.ts";
+import { serverUrl } from "../transport/server-url.ts";
 
 test("queues: create, list over pages, stats, delete", () =>
   withBroker(async (fila) => {
