@@ -24,54 +24,61 @@ export interface Delivery {
   details(): DeliveryDetails;
 }
 
-/** Made once: each delivery would else make three. Reading is never interleaved. */
+/** Made once: each delivery would else make its own. Reading is never interleaved. */
+const leasedReader = new FieldReader(new Uint8Array(0));
 const messageReader = new FieldReader(new Uint8Array(0));
 
 const empty = new Uint8Array(0);
 
-/** A delivery that is read from its frame when it is asked. */
+/** A delivery of which the rest is read from its frame when it is asked for. Few fields: thousands of them are under way. */
 class WireDelivery implements Delivery {
   id = "";
   payload: Uint8Array = empty;
   token: Uint8Array = empty;
-  readonly buffer: Uint8Array;
-  /**
-   * Beginnings and ends. Protobuf allows a message field to come in several pieces, which are then one; the broker appends
-   * its own fields to the producer's bytes that way.
-   */
-  readonly pieces: number[] = [];
-  expiryStart = 0;
-  expiryEnd = 0;
+  readonly #buffer: Uint8Array;
+  readonly #start: number;
+  readonly #end: number;
 
-  constructor(buffer: Uint8Array) {
-    this.buffer = buffer;
+  /** Where its LeasedMessage begins and ends. */
+  constructor(buffer: Uint8Array, start: number, end: number) {
+    this.#buffer = buffer;
+    this.#start = start;
+    this.#end = end;
   }
 
   get expiresAtMs(): number {
-    return timestampMs(new FieldReader(this.buffer, this.expiryStart, this.expiryEnd));
+    const leased = this.#read();
+    let ms = 0;
+    while (leased.next()) if (leased.field === 3) ms = timestampMs(leased.message());
+    return ms;
   }
 
   details(): DeliveryDetails {
-    return readDetails(this.buffer, this.pieces);
+    return readDetails(this.#read());
+  }
+
+  #read(): FieldReader {
+    return new FieldReader(this.#buffer, this.#start, this.#end);
   }
 }
 
-/** Reads the bytes of a LeasedMessage. Throws FilaError internal PROTOCOL_ERROR. */
-export function deliveryFromWire(leased: FieldReader): Delivery {
-  const delivery = new WireDelivery(leased.buffer);
+/**
+ * Reads the LeasedMessage between `start` and `end`. Protobuf allows a message field to come in several pieces, which are
+ * then one; the broker appends its own fields to the producer's bytes that way. Throws FilaError internal PROTOCOL_ERROR.
+ */
+export function deliveryFromWire(buffer: Uint8Array, start: number, end: number): Delivery {
+  const delivery = new WireDelivery(buffer, start, end);
+  const leased = leasedReader;
+  leased.reset(buffer, start, end);
   while (leased.next()) {
     if (leased.field === 1) {
-      delivery.pieces.push(leased.start, leased.end);
-      messageReader.reset(leased.buffer, leased.start, leased.end);
+      messageReader.reset(buffer, leased.start, leased.end);
       while (messageReader.next()) {
         if (messageReader.field === 1) delivery.id = messageReader.ascii();
         else if (messageReader.field === 3) delivery.payload = messageReader.bytes();
       }
     } else if (leased.field === 2) {
       delivery.token = leased.bytes();
-    } else if (leased.field === 3) {
-      delivery.expiryStart = leased.start;
-      delivery.expiryEnd = leased.end;
     }
   }
   return delivery;
@@ -102,12 +109,13 @@ function protobufMs(timestamp: { readonly seconds: bigint; readonly nanos: numbe
   return timestamp === undefined ? 0 : Number(timestamp.seconds) * 1000 + timestamp.nanos / 1e6;
 }
 
-function readDetails(buffer: Uint8Array, pieces: readonly number[]): DeliveryDetails {
+function readDetails(leased: FieldReader): DeliveryDetails {
   const headers: Record<string, string> = {};
   const metadata = { fairnessKey: "", weight: 0, throttleKeys: [] as string[], attempt: 0 };
   const times = { enqueuedAtMs: 0, leasedAtMs: 0 };
-  for (let at = 0; at < pieces.length; at += 2) {
-    const message = new FieldReader(buffer, pieces[at], pieces[at + 1]);
+  while (leased.next()) {
+    if (leased.field !== 1) continue;
+    const message = leased.message();
     while (message.next()) {
       if (message.field === 2) readHeader(message.message(), headers);
       else if (message.field === 4) readMetadata(message.message(), metadata);

@@ -104,6 +104,10 @@ export class LeaseReader implements SubscriptionOwner {
     if (this.#subscription.quiet) this.#quiet?.();
   }
 
+  sending(): void {
+    this.#replenish(1);
+  }
+
   ended(failure: FilaError | undefined): void {
     this.#end = { failure };
     this.#buffer = [];
@@ -131,11 +135,10 @@ export class LeaseReader implements SubscriptionOwner {
     for (const lease of this.#buffer.splice(0)) this.#subscription.release(lease);
   }
 
-  #replenish(): void {
+  /** A request of its own is worth half of what may wait: a busy consumer does not send one for each message. */
+  #replenish(worthwhile = this.#prefetch / 2): void {
     const ahead = this.#buffer.length + this.#subscription.credit;
     const missing = this.#prefetch - ahead;
-    // In halves, so that a busy consumer does not send one request per message.
-    if (missing <= 0 || (missing * 2 < this.#prefetch && ahead > 0)) return;
-    this.#subscription.grant(missing);
+    if (missing > 0 && (missing >= worthwhile || ahead === 0)) this.#subscription.grant(missing);
   }
 }

@@ -37,6 +37,8 @@ export interface LeaseStreamEvents {
   lost(leases: readonly LostLease[]): void;
   draining(): void;
   stopped(): void;
+  /** Settlements are about to be sent: credit that is granted now goes along. */
+  sending(): void;
   /** All of one response has been told. */
   responded(): void;
   /** undefined: the server ended it without an error. */
@@ -45,9 +47,6 @@ export interface LeaseStreamEvents {
 
 /** Opens the stream of bytes below. */
 export type OpenStream = (events: StreamEvents) => MessageStream;
-
-/** Made once; reading is never interleaved. */
-const leasedReader = new FieldReader(new Uint8Array(0));
 
 /** Requests with settlements under way; while there are so many, further settlements are collected. */
 const maximumFramesUnderWay = 4;
@@ -68,6 +67,7 @@ export class LeaseStream {
   #endDue = false;
   #writable = true;
   #flushDue = false;
+  #flushing = false;
 
   /** `settlements` outlive the stream. */
   constructor(
@@ -97,7 +97,7 @@ export class LeaseStream {
 
   grant(credit: number): void {
     this.#creditDue += credit;
-    this.schedule();
+    if (!this.#flushing) this.schedule();
   }
 
   /** Takes all credit back; `stopped` answers. */
@@ -141,6 +141,7 @@ export class LeaseStream {
   #flush(): void {
     while (this.#writable && this.#state !== "closed") {
       const settle = this.#maySettle;
+      if (settle) this.#tellSending();
       if (!settle && this.#creditDue === 0 && !this.#stopDue && !this.#first) break;
       const writer = new FrameWriter(settle ? 64 + 72 * Math.min(1000, this.#settlements.collected) : 64);
       if (this.#first) this.#writeSubscription(writer);
@@ -152,6 +153,12 @@ export class LeaseStream {
       this.#writable = this.#stream.send(writer.finish());
     }
     if (this.#endDue && this.#settlements.collected === 0) this.#stream.end();
+  }
+
+  #tellSending(): void {
+    this.#flushing = true;
+    this.#events.sending();
+    this.#flushing = false;
   }
 
   #writeSubscription(writer: FrameWriter): void {
@@ -175,8 +182,7 @@ export class LeaseStream {
           this.#subscribed(response.message());
           break;
         case 2:
-          leasedReader.reset(bytes, response.start, response.end);
-          deliveries.push(deliveryFromWire(leasedReader));
+          deliveries.push(deliveryFromWire(bytes, response.start, response.end));
           break;
         case 3:
           this.#settlements.answered(response.message());

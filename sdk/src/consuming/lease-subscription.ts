@@ -23,6 +23,8 @@ export interface SubscriptionOwner {
   interrupted(error: FilaError): void;
   /** Something was answered, or let go. */
   progressed(): void;
+  /** Settlements are about to be sent: credit that is granted now goes along, and costs no request. */
+  sending(): void;
   /** Nothing more will come. undefined: `finish` came to its end. */
   ended(error: FilaError | undefined): void;
 }
@@ -173,6 +175,7 @@ export class LeaseSubscription implements Settler, Holder {
       lost: (leases) => this.#lost(leases),
       draining: () => this.#draining(),
       stopped: () => (this.#stopped = true),
+      sending: () => this.#owner.sending(),
       responded: () => {
         if (!this.#settlements.postponed) this.#resendBackoff.reset();
         this.#owner.progressed();

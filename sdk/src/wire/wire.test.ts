@@ -7,7 +7,6 @@ import fc from "fast-check";
 import { deliveryFromMessage, deliveryFromWire } from "../consuming/delivery.ts";
 import { FilaError } from "../errors.ts";
 import { EnqueueRequestSchema, LeasedMessageSchema } from "../gen/index.ts";
-import { FieldReader } from "./field-reader.ts";
 import { FrameWriter, utf8Size, varintSize } from "./frame-writer.ts";
 import { outgoingSize, writeOutgoing } from "./outgoing-message.ts";
 
@@ -85,7 +84,7 @@ test("a delivery reads like the generated code, also when the message comes in p
         leaseExpiresAt: timestampFromMs(leasedAt + 30_000),
       });
       const wire = Buffer.concat([toBinary(LeasedMessageSchema, body), toBinary(LeasedMessageSchema, broker)]);
-      const byHand = deliveryFromWire(new FieldReader(wire));
+      const byHand = deliveryFromWire(wire, 0, wire.length);
       const generated = deliveryFromMessage(fromBinary(LeasedMessageSchema, wire));
       assert.equal(byHand.id, generated.id);
       assert.deepEqual(Buffer.from(byHand.payload), Buffer.from(generated.payload));
@@ -100,7 +99,7 @@ test("malformed bytes are a protocol error, never a hang or a read beyond the en
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
       try {
-        deliveryFromWire(new FieldReader(bytes)).details();
+        deliveryFromWire(bytes, 0, bytes.length).details();
       } catch (error) {
         assert.ok(error instanceof FilaError && error.reason === "PROTOCOL_ERROR");
       }

@@ -120,6 +120,8 @@ export class HandlerRun<T> implements SettlementSink, LossWatcher {
 
   #done(): void {
     this.#running = false;
+    // Nothing of it is kept until the ack is answered, but what `#trouble` may need.
+    this.#message = undefined;
     this.#owner.handled(this);
   }
 

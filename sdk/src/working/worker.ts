@@ -206,12 +206,19 @@ export class WorkerEngine<T> implements Engine, SubscriptionOwner {
     this.#replenish();
   }
 
+  sending(): void {
+    this.#replenish(1);
+  }
+
   ended(error: FilaError | undefined): void {
     this.#over(error === undefined ? "stopped" : "failed", error);
   }
 
-  /** Keeps as many leases here and on their way as may be. */
-  #replenish(): void {
+  /**
+   * Keeps as many leases here and on their way as may be. A request of its own is worth half of what may wait: a busy
+   * worker does not send one for each message.
+   */
+  #replenish(worthwhile = this.#options.prefetch / 2): void {
     const subscription = this.#subscription;
     if (subscription === undefined || this.#state === "stopping") return;
     const { concurrency, prefetch } = this.#options;
@@ -219,8 +226,7 @@ export class WorkerEngine<T> implements Engine, SubscriptionOwner {
     const room = concurrency + prefetch - this.#pool.inFlight - this.#pool.waiting - credit;
     const unanswered = concurrency + prefetch + unansweredMessages - subscription.held.size - credit;
     const missing = Math.min(room, unanswered);
-    // In halves of what waits, so that a busy worker does not send one request per message.
-    if (missing > 0 && missing * 2 >= prefetch) subscription.grant(missing);
+    if (missing > 0 && missing >= worthwhile) subscription.grant(missing);
   }
 
   #releaseWaiting(): void {
