@@ -9,6 +9,7 @@ import { Lease } from "./consuming/lease.ts";
 import { LeaseReader } from "./consuming/lease-reader.ts";
 import type { OpenStream, StreamRequest } from "./consuming/lease-stream.ts";
 import { leaseIterator, type LeaseIterator } from "./consuming/leases.ts";
+import { nackOrder, type NackOptions } from "./consuming/nack.ts";
 import { UnarySettler } from "./consuming/settle.ts";
 import type { SettlementAction, Settler } from "./consuming/settlement.ts";
 import { milliseconds, type Duration } from "./duration.ts";
@@ -80,8 +81,8 @@ export interface LeasesOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A settlement by name, for leases that are no longer at hand as `Lease`. */
-export interface SettlementRequest {
+/** A settlement by name, for leases that are no longer at hand as `Lease`. `delay` and `deadLetter`: nack only. */
+export interface SettlementRequest extends NackOptions {
   readonly id: string;
   readonly token: Uint8Array;
   readonly action: SettlementAction;
@@ -260,20 +261,21 @@ export class Fila {
   /** Settles leases by id and token; one result each, in the same order. Never rejects once the arguments are valid. */
   async settle(queue: string, settlements: readonly SettlementRequest[]): Promise<SettlementResult[]> {
     checkQueueName(queue);
-    const checked = settlements.map(({ duration, ...settlement }) => ({
+    const checked = settlements.map(({ duration, delay, deadLetter, ...settlement }) => ({
       ...settlement,
+      nack: nackOrder({ delay, deadLetter }),
       extendMs: milliseconds(duration ?? 0, "duration", limits.visibilityTimeoutMs),
     }));
     return Promise.all(
       checked.map(
-        ({ id, token, action, error = "", extendMs }) =>
+        ({ id, token, action, error = "", nack, extendMs }) =>
           new Promise<SettlementResult>((resolve) => {
             const sink = {
               settled: (end: number | undefined) =>
                 resolve({ ok: true, expiresAt: end === undefined ? undefined : new Date(end) }),
               refused: (refusal: FilaError) => resolve({ ok: false, error: refusal }),
             };
-            this.#settler.settle({ queue, id, token, action, error, extendMs, sink });
+            this.#settler.settle({ queue, id, token, action, error, nack, extendMs, sink });
           }),
       ),
     );

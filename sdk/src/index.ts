@@ -16,6 +16,7 @@ export type { Admin, HealthStatus } from "./admin/admin.ts";
 export type { CreateQueueOptions, FairnessKeyStats, QueueStats, QueueSummary } from "./admin/queues.ts";
 export { bytes, json, queue, type Codec, type Payload, type Queue } from "./codec.ts";
 export type { Lease } from "./consuming/lease.ts";
+export { DeadLetter, RetryAfter, type NackOptions } from "./consuming/nack.ts";
 export type { SettlementAction } from "./consuming/settlement.ts";
 export type { LeaseIterator } from "./consuming/leases.ts";
 export { milliseconds, type Duration } from "./duration.ts";

@@ -23,6 +23,8 @@ export const limits = {
   shortestVisibilityTimeoutMs: 1_000,
   /** How long one `lease()` may wait, milliseconds. */
   waitMs: 60_000,
+  /** A delay, a time to live, the way to `deliverAt`: a year, milliseconds. */
+  delayMs: 31_536_000_000,
   /** Handlers of one worker at the same time, and leases that wait ahead of them. */
   concurrency: 10_000,
   /** Settings of a queue; durations in milliseconds. */

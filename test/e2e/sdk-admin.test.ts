@@ -1,7 +1,7 @@
 // The admin client of the SDK against the real broker, over a store in memory and a clock that the test moves.
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import { connect, type Fila, type Lease } from "@fila/sdk";
+import { connect, type Fila } from "@fila/sdk";
 import { connectAdmin, type Admin, type ConfigChange, type MessageFilter } from "@fila/sdk/admin";
 import { startLive, type LiveServer } from "../../server/src/rpc/testing/live-server.ts";
 
@@ -21,14 +21,6 @@ async function operated(t: TestContext): Promise<Operated> {
 /** Enqueues payloads, each with a key of the same name. */
 async function fill({ fila }: Operated, queue: string, ...payloads: string[]): Promise<string[]> {
   return Promise.all(payloads.map((payload) => fila.enqueue(queue, payload, { fairnessKey: payload })));
-}
-
-async function nack(
-  { live }: Operated,
-  { queue, id: messageId, token: leaseToken }: Lease,
-  how: { readonly error: string; readonly deadLetter?: boolean; readonly retryDelayMs?: bigint },
-): Promise<void> {
-  await live.fila.nack({ queue, messageId, leaseToken, ...how });
 }
 
 async function listed(admin: Admin, queue: string, filter?: MessageFilter): Promise<string[]> {
@@ -90,7 +82,7 @@ describe("admin: queues", () => {
     await admin.createQueue("q");
     await fill(at, "q", "a", "b", "c");
     const [lease] = await fila.lease("q");
-    await nack(at, lease!, { error: "no use", deadLetter: true });
+    await lease?.nack("no use", { deadLetter: true });
     await admin.pauseQueue("q");
     assert.deepEqual(await fila.lease("q"), []);
     const { depth, paused } = await admin.stats("q");
@@ -198,13 +190,13 @@ describe("admin: messages", () => {
     const leased = await admin.explain("q", about);
     assert.ok(leased.reason === "leased");
     assert.deepEqual([leased.until, leased.attempt], [lease!.expiresAt, 0]);
-    await nack(at, lease!, { error: "later", retryDelayMs: 60_000n });
+    await lease!.nack("later", { delay: "1m" });
     const delayed = await admin.explain("q", about);
     assert.ok(delayed.reason === "delayed");
     assert.deepEqual(delayed.until, (await admin.getMessage("q", id!)).dueAt);
     live.clock.advance(60_000);
     const [again] = await fila.lease("q", { wait: "10s" });
-    await nack(at, again!, { error: "no use", deadLetter: true });
+    await again!.nack("no use", { deadLetter: true });
     const dead = await admin.explain("q", about);
     assert.ok(dead.reason === "dead_lettered");
     assert.deepEqual([dead.queue, dead.failure?.reason, dead.failure?.lastError], ["q.dlq", "rejected", "no use"]);
@@ -219,7 +211,7 @@ describe("admin: dead letters and idempotency keys", () => {
     await admin.createQueue("q");
     await fill(at, "q", "a", "b", "c", "d");
     for (const lease of await fila.lease("q", { maxMessages: 4 })) {
-      await nack(at, lease, { error: `timeout of ${lease.fairnessKey}`, deadLetter: true });
+      await lease.nack(`timeout of ${lease.fairnessKey}`, { deadLetter: true });
     }
     const filter = { reason: "rejected", errorContains: "timeout" } as const;
     const result = async (options: Parameters<Admin["redrive"]>[1]) =>

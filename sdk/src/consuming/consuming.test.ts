@@ -3,7 +3,7 @@ import test from "node:test";
 import type { FakeBroker } from "../fake/fake-broker.ts";
 import { withBroker } from "../fake/with-broker.ts";
 import { SettlementAction } from "../gen/index.ts";
-import { FilaError, LeaseLost, type Fila, type Lease } from "../index.ts";
+import { DeadLetter, FilaError, LeaseLost, type Fila, type Lease } from "../index.ts";
 
 const text = (lease: Lease): string => Buffer.from(lease.payload).toString();
 
@@ -180,6 +180,37 @@ test("nack with an error, release, and extend over the stream", () =>
     await leases.return();
     const nack = broker.settled.find(({ action }) => action === SettlementAction.NACK);
     assert.equal(nack?.error, "broken");
+  }));
+
+test("a nack says when the message comes again, or that it is a dead letter, by stream and by call", () =>
+  withBroker(async (fila, broker) => {
+    await fill(fila, 7);
+    const [five, six] = await fila.lease("q", { maxMessages: 2 });
+    const leases = fila.leases("q", { prefetch: 4 });
+    const streamed = await Promise.all([leases.next(), leases.next(), leases.next(), leases.next()]);
+    const [one, two, three, four] = streamed.map(({ value }) => value!);
+    await assert.rejects(one!.nack("no", { delay: "366d" }), { code: "invalid_argument", reason: "INVALID_DURATION" });
+    await one!.nack("later", { delay: "1m" });
+    await two!.nack("now", { delay: 0 });
+    await three!.nack(new Error("never"), { deadLetter: true });
+    await four!.nack(new DeadLetter("never, said deeper down"));
+    await five!.nack("later", { delay: 7 });
+    const { id, token } = six!;
+    const settlement = { id, token, action: "nack", error: "never", deadLetter: true } as const;
+    assert.deepEqual(await fila.settle("q", [settlement]), [{ ok: true, expiresAt: undefined }]);
+    await leases.return();
+    const nacks = broker.settled.filter(({ action }) => action === SettlementAction.NACK);
+    assert.deepEqual(
+      nacks.map(({ error, retryDelayMs, deadLetter }) => [error, retryDelayMs, deadLetter]),
+      [
+        ["later", 60_000, false],
+        ["now", 0, false],
+        ["never", undefined, true],
+        ["never, said deeper down", undefined, true],
+        ["later", 7, false],
+        ["never", undefined, true],
+      ],
+    );
   }));
 
 test("never more leases ahead than prefetch", () =>

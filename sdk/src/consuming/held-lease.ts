@@ -1,6 +1,7 @@
 // A lease as the SDK keeps it: below `Lease`, which programs hold, and below the worker's runs of a handler.
 import { LeaseLost, type FilaError } from "../errors.ts";
 import type { Delivery } from "./delivery.ts";
+import type { NackOrder } from "./nack.ts";
 import type { SettlementAction, SettlementSink, Settler } from "./settlement.ts";
 
 /** The reason of a nack is cut to so many characters: people read it, the payload holds the data. */
@@ -67,17 +68,17 @@ export class HeldLease implements SettlementSink {
     this.#expiresAtMs = expiresAtMs;
   }
 
-  /** Ends the lease. One such settlement at a time. */
-  end(action: Exclude<SettlementAction, "extend">, error: string, told: SettlementSink): void {
+  /** Ends the lease. One such settlement at a time. `nack`: what a nack asks for. */
+  end(action: Exclude<SettlementAction, "extend">, error: string, told: SettlementSink, nack?: NackOrder): void {
     if (this.state === "held") this.state = "settling";
     this.ending = action;
     this.#told = told;
-    this.#send(action, error.length > maximumErrorLength ? cut(error) : error, 0, this);
+    this.#send(action, error.length > maximumErrorLength ? cut(error) : error, nack, 0, this);
   }
 
   /** The lease starts anew, for `extendMs` or as long as it was granted for. */
   extend(extendMs: number, told: SettlementSink): void {
-    this.#send("extend", "", extendMs, {
+    this.#send("extend", "", undefined, extendMs, {
       settled: (expiresAtMs) => {
         if (expiresAtMs !== undefined) this.#expiresAtMs = expiresAtMs;
         told.settled(this.expiresAtMs);
@@ -117,9 +118,15 @@ export class HeldLease implements SettlementSink {
     told?.refused(error);
   }
 
-  #send(action: SettlementAction, error: string, extendMs: number, sink: SettlementSink): void {
+  #send(
+    action: SettlementAction,
+    error: string,
+    nack: NackOrder | undefined,
+    extendMs: number,
+    sink: SettlementSink,
+  ): void {
     const { id, token } = this.delivery;
-    this.#settler.settle({ queue: this.queue, id, token, action, error, extendMs, sink });
+    this.#settler.settle({ queue: this.queue, id, token, action, error, nack, extendMs, sink });
   }
 }
 

@@ -5,6 +5,7 @@ import { FilaError, textOf } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { DeliveryDetails } from "./delivery.ts";
 import type { HeldLease } from "./held-lease.ts";
+import { nackOrder, orderOf, type NackOptions, type NackOrder } from "./nack.ts";
 import type { SettlementAction } from "./settlement.ts";
 
 type Ending = Exclude<SettlementAction, "extend">;
@@ -98,9 +99,13 @@ export class Lease<T = Uint8Array> {
     return this.#end("ack", "");
   }
 
-  /** The attempt failed; the message is delivered again. `error` is for people, its first 1,000 characters. Rejects as `ack` does. */
-  nack(error: unknown = ""): Promise<void> {
-    return this.#end("nack", textOf(error));
+  /**
+   * The attempt failed; the message is delivered again as the queue's retry policy says, or as `options` do. `error` is for
+   * people, its first 1,000 characters; a DeadLetter or RetryAfter means what it means in a handler. Rejects as `ack`
+   * does, and with invalid_argument INVALID_DURATION.
+   */
+  async nack(error: unknown = "", options: NackOptions = {}): Promise<void> {
+    return this.#end("nack", textOf(error), nackOrder(options) ?? orderOf(error));
   }
 
   /** Not begun: the message goes back to its place without an attempt. Rejects as `ack` does. */
@@ -123,7 +128,7 @@ export class Lease<T = Uint8Array> {
     return (this.#details ??= this.#held.delivery.details());
   }
 
-  #end(action: Ending, error: string): Promise<void> {
+  #end(action: Ending, error: string, nack?: NackOrder): Promise<void> {
     if (this.#ending !== undefined) {
       if (this.#ending.action === action) return this.#ending.done;
       return Promise.reject(this.#alreadySettled(action, this.#ending.action));
@@ -133,7 +138,7 @@ export class Lease<T = Uint8Array> {
         this.#ending = undefined;
         refuse(failure);
       };
-      this.#held.end(action, error, { settled: () => settled(), refused });
+      this.#held.end(action, error, { settled: () => settled(), refused }, nack);
     });
     this.#ending = { action, done };
     return done;

@@ -42,12 +42,14 @@ export class UnarySettler implements Settler {
 
   /** Sent again when it is not known what became of it: a settlement that was done is answered OK once more. Never rejects. */
   async #call(queue: string, batch: readonly Settlement[]): Promise<void> {
-    const settlements = batch.map(({ id, token, action, error, extendMs }) => ({
+    const settlements = batch.map(({ id, token, action, error, nack, extendMs }) => ({
       messageId: id,
       leaseToken: token,
       action: wireAction[action],
       error,
       extendMs: BigInt(extendMs),
+      ...(nack?.delayMs !== undefined && { retryDelayMs: BigInt(nack.delayMs) }),
+      deadLetter: nack?.deadLetter ?? false,
     }));
     try {
       const { results } = await retrying(this.#connection, this.#timeoutMs, (timeoutMs) =>

@@ -3,6 +3,7 @@ import type { FilaError } from "../errors.ts";
 import { readItemError } from "../producing/enqueue-frame.ts";
 import { timestampMs, type FieldReader } from "../wire/field-reader.ts";
 import { utf8Size, varintSize, type FrameWriter } from "../wire/frame-writer.ts";
+import type { NackOrder } from "./nack.ts";
 import { wireAction, type Settlement, type Settler } from "./settlement.ts";
 
 const maximumPerFrame = 1000;
@@ -108,12 +109,13 @@ export class SettlementFrames implements Settler {
   }
 }
 
-function writeSettlement(writer: FrameWriter, { id, token, action, error, extendMs }: Settlement): void {
+function writeSettlement(writer: FrameWriter, { id, token, action, error, nack, extendMs }: Settlement): void {
   const idSize = utf8Size(id);
   const errorSize = error === "" ? 0 : utf8Size(error);
   let size = 1 + varintSize(idSize) + idSize + 1 + varintSize(token.length) + token.length + 2;
   if (errorSize > 0) size += 1 + varintSize(errorSize) + errorSize;
   if (extendMs > 0) size += 1 + varintSize(extendMs);
+  if (nack !== undefined) size += nackSize(nack);
   writer.reserve(size + 8);
   writer.varint(34);
   writer.varint(size);
@@ -133,6 +135,22 @@ function writeSettlement(writer: FrameWriter, { id, token, action, error, extend
   if (extendMs > 0) {
     writer.varint(40);
     writer.varint(extendMs);
+  }
+  if (nack !== undefined) writeNack(writer, nack);
+}
+
+function nackSize({ delayMs, deadLetter }: NackOrder): number {
+  return (delayMs === undefined ? 0 : 1 + varintSize(delayMs)) + (deadLetter ? 2 : 0);
+}
+
+function writeNack(writer: FrameWriter, { delayMs, deadLetter }: NackOrder): void {
+  if (delayMs !== undefined) {
+    writer.varint(48);
+    writer.varint(delayMs);
+  }
+  if (deadLetter) {
+    writer.varint(56);
+    writer.varint(1);
   }
 }
 

@@ -1,6 +1,7 @@
 // What is said about a lease, and who hears the answer.
 import type { FilaError } from "../errors.ts";
 import { SettlementAction as WireAction } from "../gen/index.ts";
+import type { NackOrder } from "./nack.ts";
 
 /** What a settlement does. */
 export type SettlementAction = "ack" | "nack" | "extend" | "release";
@@ -20,6 +21,8 @@ export interface Settlement {
   readonly action: SettlementAction;
   /** nack: why. "" otherwise. */
   readonly error: string;
+  /** nack: what it asks for. undefined: as the queue's retry policy says. */
+  readonly nack: NackOrder | undefined;
   /** extend: 0 = the lease's own duration. */
   readonly extendMs: number;
   readonly sink: SettlementSink;

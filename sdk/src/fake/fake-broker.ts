@@ -51,6 +51,8 @@ export class FakeBroker {
     readonly id: string;
     readonly error: string;
     readonly extendMs: number;
+    readonly retryDelayMs: number | undefined;
+    readonly deadLetter: boolean;
     readonly ok: boolean;
   }[] = [];
   /** Reason of an error that settlements get instead of being done. */
@@ -165,8 +167,10 @@ export class FakeBroker {
 
   settle(settlement: Settlement, queue: string): MessageInitShape<typeof SettleResultSchema> {
     const result = this.#settle(settlement, queue);
-    const { action, messageId: id, error, extendMs } = settlement;
-    this.settled.push({ action, id, error, extendMs: Number(extendMs), ok: result.error === undefined });
+    const { action, messageId: id, error, extendMs, retryDelayMs: delay, deadLetter } = settlement;
+    const retryDelayMs = delay === undefined ? undefined : Number(delay);
+    const ok = result.error === undefined;
+    this.settled.push({ action, id, error, extendMs: Number(extendMs), retryDelayMs, deadLetter, ok });
     this.changed();
     return result;
   }
@@ -185,10 +189,8 @@ export class FakeBroker {
       return { leaseExpiresAt: timestampFromMs(1_000_000 + Number(settlement.extendMs)) };
     }
     message.lease = undefined;
-    if (settlement.action === SettlementAction.ACK) {
-      stored.splice(place, 1);
-      this.#acked.add(key);
-    }
+    if (settlement.action === SettlementAction.ACK || settlement.deadLetter) stored.splice(place, 1);
+    if (settlement.action === SettlementAction.ACK) this.#acked.add(key);
     if (settlement.action === SettlementAction.NACK) message.attempts++;
     return {};
   }

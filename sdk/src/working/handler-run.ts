@@ -4,6 +4,7 @@ import { milliseconds, type Duration } from "../duration.ts";
 import { FilaError, textOf, type LeaseLost } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { HeldLease, LossWatcher } from "../consuming/held-lease.ts";
+import { orderOf, toDeadLetters } from "../consuming/nack.ts";
 import type { SettlementSink } from "../consuming/settlement.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { LeasedInfo, LeasedMessage, type Handler, type HandlerContext, type MessageInfo } from "./handler.ts";
@@ -48,8 +49,8 @@ export class HandlerRun<T> implements SettlementSink, LossWatcher {
     try {
       message = new LeasedMessage(this.held, decodePayload(codec, id, payload));
     } catch (error) {
-      // The one place where a payload that nobody can read is turned away: it comes again as any failed message does.
-      return this.#threw(error);
+      // The one place where a payload that nobody can read is turned away: another attempt would not read it either.
+      return this.#threw(error, toDeadLetters);
     }
     this.#message = message;
     let pending: Promise<void> | undefined;
@@ -109,10 +110,10 @@ export class HandlerRun<T> implements SettlementSink, LossWatcher {
     this.#done();
   }
 
-  #threw(error: unknown): void {
+  #threw(error: unknown, nack = orderOf(error)): void {
     // Of a loss the user was told, and the handler's error most likely says the same.
     if (this.held.state === "held" && !this.#givenUp) {
-      this.held.end("nack", textOf(error), this);
+      this.held.end("nack", textOf(error), this, nack);
       this.#trouble(error);
     }
     this.#done();

@@ -5,7 +5,8 @@ import type { HeldLease } from "../consuming/held-lease.ts";
 
 /**
  * Does the work of one message. **Returning is the ack, throwing is the nack** (with the first 1,000 characters of the
- * error's text); what it returns means nothing.
+ * error's text): the message comes again as the queue's retry policy says. Throwing a DeadLetter sends it to the dead-letter
+ * queue, a RetryAfter says when it comes again. What a handler returns means nothing.
  */
 export type Handler<T> = (message: Message<T>, context: HandlerContext) => Promise<void> | void;
 
