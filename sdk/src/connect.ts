@@ -2,7 +2,7 @@
 import { createClient, type Client } from "@connectrpc/connect";
 import { Admin } from "./admin/admin.ts";
 import { systemClock } from "./clock.ts";
-import { asQueue, encodePayload, type Payload, type Queue } from "./codec.ts";
+import { asQueue, type Payload, type Queue } from "./codec.ts";
 import { deliveryFromMessage } from "./consuming/delivery.ts";
 import { HeldLease } from "./consuming/held-lease.ts";
 import { Lease } from "./consuming/lease.ts";
@@ -16,9 +16,17 @@ import { milliseconds, type Duration } from "./duration.ts";
 import type { FilaError } from "./errors.ts";
 import { rejection } from "./errors.ts";
 import { FilaService } from "./gen/index.ts";
-import { checkCount, checkMessage, checkQueueName, checkVisibility, invalidField, limits } from "./limits.ts";
+import { checkCount, checkQueueName, checkVisibility, invalidField, limits } from "./limits.ts";
 import { enqueueMany, type EnqueueResult } from "./producing/enqueue-many.ts";
+import {
+  outgoingMessage,
+  type EnqueuedOnce,
+  type EnqueueMessage,
+  type EnqueueOnceOptions,
+  type EnqueueOptions,
+} from "./producing/enqueue-options.ts";
 import { EnqueueStream } from "./producing/enqueue-stream.ts";
+import { Producer } from "./producing/producer.ts";
 import { Connection } from "./transport/connection.ts";
 import { serverUrl } from "./transport/server-url.ts";
 import type { OutgoingMessage } from "./wire/outgoing-message.ts";
@@ -37,24 +45,6 @@ export interface ConnectOptions {
   readonly maximumPendingBytes?: number;
   /** Who leases; shown to operators. At most 256 bytes. Default: none. */
   readonly workerId?: string;
-}
-
-export interface EnqueueOptions {
-  /** At most 64, with 8 KiB of names and values. Default: none. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Messages of one key are delivered in order; backlogged keys share the queue by weight. Default: "default". */
-  readonly fairnessKey?: string | undefined;
-  /** Weight of the fairness key from now on, 1 to 1,000. Default: the key keeps its weight, 1 at first. */
-  readonly weight?: number | undefined;
-  /** What the delivery takes from the key's share, 1 to 1,000. Default: 1. */
-  readonly cost?: number | undefined;
-  /** At most 16 of at most 247 bytes. Default: none. */
-  readonly throttleKeys?: readonly string[] | undefined;
-}
-
-/** A message of `enqueueMany`. */
-export interface EnqueueMessage<T = Payload> extends EnqueueOptions {
-  readonly payload: T;
 }
 
 export interface LeaseOptions {
@@ -111,7 +101,8 @@ export class Fila {
   readonly admin: Admin;
   readonly #connection: Connection;
   readonly #client: Client<typeof FilaService>;
-  readonly #producer: EnqueueStream;
+  readonly #enqueues: EnqueueStream;
+  readonly #producer: Producer;
   readonly #settler: Settler;
   readonly #open: OpenStream;
   /** What is to be let go of before the connection: each gives the promise of its end. */
@@ -131,7 +122,8 @@ export class Fila {
     this.#connection = new Connection(url);
     this.#open = (events) => this.#connection.stream("StreamLease", events);
     this.#client = createClient(FilaService, this.#connection.unary);
-    this.#producer = new EnqueueStream(this.#connection, options.maximumPendingBytes ?? 256 * 1024 * 1024);
+    this.#enqueues = new EnqueueStream(this.#connection, options.maximumPendingBytes ?? 256 * 1024 * 1024);
+    this.#producer = new Producer(this.#enqueues, this.#connection, this.#requestTimeoutMs);
     this.#settler = new UnarySettler(this.#connection, this.#requestTimeoutMs);
     this.admin = new Admin(this.#connection, this.#requestTimeoutMs);
   }
@@ -139,14 +131,26 @@ export class Fila {
   /**
    * Stores a message. Resolves with its id when it is on disk. Calls made together share a frame.
    * Rejects with FilaError: invalid_argument (INVALID_QUEUE_NAME, INVALID_FIELD, MESSAGE_TOO_LARGE, TOO_MANY_HEADERS),
-   * not_found QUEUE_NOT_FOUND, resource_exhausted, unavailable (it may be stored or not).
+   * not_found QUEUE_NOT_FOUND, resource_exhausted, unavailable (it may be stored or not; with an idempotency key, call again).
    */
   enqueue<T>(queue: Queue<T>, payload: T, options?: EnqueueOptions): Promise<string>;
   enqueue(queue: string, payload: Payload, options?: EnqueueOptions): Promise<string>;
   enqueue<T>(queue: string | Queue<T>, payload: T, options: EnqueueOptions = {}): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.#connection.assertOpen();
-      this.#producer.submit(this.#outgoing(asQueue(queue), payload, options), { resolve, reject });
+      this.#producer.submit(this.#outgoing(queue, payload, options), { resolve, reject });
+    });
+  }
+
+  /**
+   * As `enqueue` with an idempotency key, and tells whether the key had been used before. (`enqueue` gives the id of the
+   * one message either way, which is all that most programs need.)
+   */
+  enqueueOnce<T>(queue: Queue<T>, payload: T, options: EnqueueOnceOptions): Promise<EnqueuedOnce>;
+  enqueueOnce(queue: string, payload: Payload, options: EnqueueOnceOptions): Promise<EnqueuedOnce>;
+  enqueueOnce<T>(queue: string | Queue<T>, payload: T, options: EnqueueOnceOptions): Promise<EnqueuedOnce> {
+    return new Promise((resolve, reject) => {
+      const told = (id: string, duplicate: boolean): void => resolve({ id, duplicate });
+      this.#producer.submit(this.#outgoing(queue, payload, options), { resolve: told, reject });
     });
   }
 
@@ -167,10 +171,7 @@ export class Fila {
     queue: string | Queue<T>,
     messages: Iterable<EnqueueMessage<T>> | AsyncIterable<EnqueueMessage<T>>,
   ): AsyncGenerator<EnqueueResult, void, undefined> {
-    return enqueueMany(this.#producer, messages, (message) => {
-      this.#connection.assertOpen();
-      return this.#outgoing(asQueue(queue), message.payload, message);
-    });
+    return enqueueMany(this.#producer, messages, (message) => this.#outgoing(queue, message.payload, message));
   }
 
   /**
@@ -297,9 +298,9 @@ export class Fila {
     const timeout = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => timeout.resolve(undefined), this.#closeTimeoutMs);
     const finishing = [...this.#consumers].map((finish) => finish());
-    await Promise.race([Promise.all([this.#producer.idle(), ...finishing]), timeout.promise]);
+    await Promise.race([Promise.all([this.#enqueues.idle(), ...finishing]), timeout.promise]);
     clearTimeout(timer);
-    this.#producer.close();
+    this.#enqueues.close();
     this.#connection.close();
   }
 
@@ -309,18 +310,8 @@ export class Fila {
     return { queue, session, workerId: this.#workerId, visibilityTimeoutMs };
   }
 
-  #outgoing<T>({ name, codec }: Queue<T>, payload: T, options: EnqueueOptions): OutgoingMessage {
-    checkQueueName(name);
-    const message = {
-      queue: name,
-      payload: encodePayload(codec, payload),
-      headers: options.headers,
-      fairnessKey: options.fairnessKey,
-      weight: options.weight,
-      cost: options.cost,
-      throttleKeys: options.throttleKeys,
-    };
-    checkMessage(message, this.#maximumPayloadBytes);
-    return message;
+  #outgoing<T>(queue: string | Queue<T>, payload: T, options: EnqueueOptions): OutgoingMessage {
+    this.#connection.assertOpen();
+    return outgoingMessage(asQueue(queue), payload, options, this.#maximumPayloadBytes);
   }
 }

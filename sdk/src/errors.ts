@@ -49,7 +49,7 @@ export interface FilaErrorDetails {
  * (internal; unavailable or unimplemented when the answer was none of HTTP's successes), and "" when nobody gave one.
  *
  * `retryable`: the same call may succeed later. After "unavailable" an enqueue may already be stored, so that trying
- * again may store it twice.
+ * again may store it twice unless it has an idempotency key.
  */
 export class FilaError extends Error {
   override readonly name: string = "FilaError";

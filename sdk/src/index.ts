@@ -4,8 +4,6 @@
 export {
   connect,
   type ConnectOptions,
-  type EnqueueMessage,
-  type EnqueueOptions,
   type Fila,
   type LeaseOptions,
   type LeasesOptions,
@@ -23,6 +21,7 @@ export { milliseconds, type Duration } from "./duration.ts";
 export { errorCodes, FilaError, LeaseLost, type ErrorCode, type FilaErrorDetails } from "./errors.ts";
 export { limits } from "./limits.ts";
 export type { EnqueueResult } from "./producing/enqueue-many.ts";
+export type { EnqueuedOnce, EnqueueMessage, EnqueueOnceOptions, EnqueueOptions } from "./producing/enqueue-options.ts";
 export type { Handler, HandlerContext, Message, MessageInfo } from "./working/handler.ts";
 export type { Worker, WorkerState } from "./working/worker.ts";
 export type { StopOptions, WorkOptions } from "./working/worker-options.ts";

@@ -16,6 +16,7 @@ export const limits = {
   fairnessKeyBytes: 256,
   throttleKeys: 16,
   throttleKeyBytes: 247,
+  idempotencyKeyBytes: 256,
   weight: 1000,
   cost: 1000,
   /** A lease: its longest and its shortest visibility timeout, milliseconds. */
@@ -76,6 +77,7 @@ export function checkMessage(message: OutgoingMessage, maximumPayloadBytes: numb
   checkUnits("weight", message.weight, limits.weight);
   checkUnits("cost", message.cost, limits.cost);
   if (throttleKeys !== undefined) checkThrottleKeys(throttleKeys);
+  if (message.idempotencyKey !== undefined) checkIdempotencyKey(message.idempotencyKey);
   if (message.headers !== undefined) checkHeaders(message.headers);
 }
 
@@ -125,6 +127,17 @@ function checkThrottleKeys(keys: readonly string[]): void {
         `has a key of ${utf8Size(key)} bytes; at most ${limits.throttleKeyBytes} are allowed`,
       );
     }
+  }
+}
+
+function checkIdempotencyKey(key: string): void {
+  checkText("idempotencyKey", key);
+  if (key.length === 0) throw invalidField("idempotencyKey", "is empty; leave it out when there is none");
+  if (tooLong(key, limits.idempotencyKeyBytes)) {
+    throw invalidField(
+      "idempotencyKey",
+      `has ${utf8Size(key)} bytes; at most ${limits.idempotencyKeyBytes} are allowed`,
+    );
   }
 }
 

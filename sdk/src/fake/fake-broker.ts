@@ -44,6 +44,8 @@ interface Grant {
 export class FakeBroker {
   /** Messages not acked, in order, by queue. */
   readonly queues = new Map<string, Stored[]>();
+  /** Of all queues; with the id that each stands for. */
+  readonly idempotencyKeys = new Map<string, string>();
   /** Frames that came over StreamEnqueue: number of messages each. */
   readonly frames: number[] = [];
   readonly settled: {
@@ -242,6 +244,10 @@ export class FakeBroker {
       return { result: { case: "error", value: error } };
     }
     const stored = { id: randomUUID(), request, attempts: 0, lease: undefined };
+    const key = request.idempotencyKey;
+    const first = this.idempotencyKeys.get(key);
+    if (first !== undefined) return { result: { case: "messageId", value: first }, duplicate: true };
+    if (key !== "") this.idempotencyKeys.set(key, stored.id);
     queue.push(stored);
     return { result: { case: "messageId", value: stored.id } };
   }

@@ -70,7 +70,8 @@ export class EnqueueFrame {
     }
     this.#sinks.forEach((sink, i) => {
       const result = results[i];
-      if (typeof result === "string") sink.resolve(result);
+      if (typeof result === "string") sink.resolve(result, false);
+      else if (result instanceof Duplicate) sink.resolve(result.id, true);
       else if (result !== undefined) sink.reject(result);
     });
   }
@@ -80,8 +81,19 @@ export class EnqueueFrame {
   }
 }
 
-function readResults(response: Uint8Array, expectedFrame: number): (string | FilaError)[] {
-  const results: (string | FilaError)[] = [];
+/** A message that was not stored: its idempotency key belongs to another one. */
+class Duplicate {
+  readonly id: string;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+}
+
+type Result = string | Duplicate | FilaError;
+
+function readResults(response: Uint8Array, expectedFrame: number): Result[] {
+  const results: Result[] = [];
   // Only Buffer reads single-byte text from the middle of a buffer without a detour; ids are ASCII.
   const text = Buffer.from(response.buffer, response.byteOffset, response.byteLength);
   const reader = new FieldReader(response);
@@ -96,12 +108,15 @@ function readResults(response: Uint8Array, expectedFrame: number): (string | Fil
   return results;
 }
 
-function readResult(reader: FieldReader, text: Buffer): string | FilaError {
+function readResult(reader: FieldReader, text: Buffer): Result {
   let result: string | FilaError | undefined;
+  let duplicate = false;
   while (reader.next()) {
     if (reader.field === 1) result = text.toString("latin1", reader.start, reader.end);
     else if (reader.field === 2) result = readItemError(reader.message());
+    else if (reader.field === 3) duplicate = reader.value !== 0;
   }
+  if (duplicate && typeof result === "string") return new Duplicate(result);
   return result ?? new FilaError("internal", "PROTOCOL_ERROR", "a result came with neither an id nor an error");
 }
 

@@ -1,12 +1,14 @@
 // Many messages, results in order, a bounded number of them under way.
 import { FilaError } from "../errors.ts";
 import type { OutgoingMessage } from "../wire/outgoing-message.ts";
-import type { EnqueueStream } from "./enqueue-stream.ts";
+import type { Producer } from "./producer.ts";
 import type { Sink } from "./sink.ts";
 
 /** What became of one message of `enqueueMany`. */
 export type EnqueueResult =
-  { readonly ok: true; readonly id: string } | { readonly ok: false; readonly error: FilaError };
+  /** `duplicate`: its idempotency key was used before, so that it was not stored; `id` is the first message's. */
+  | { readonly ok: true; readonly id: string; readonly duplicate: boolean }
+  | { readonly ok: false; readonly error: FilaError };
 
 /** Messages whose result has not been taken. */
 const maximumUntaken = 10_000;
@@ -24,8 +26,8 @@ class Slot implements Sink {
     this.bytes = bytes;
   }
 
-  resolve(id: string): void {
-    this.result = { ok: true, id };
+  resolve(id: string, duplicate: boolean): void {
+    this.result = { ok: true, id, duplicate };
     this.#window.settled(this);
   }
 
@@ -112,12 +114,12 @@ class Window {
  * error of the source itself is thrown after the results of all that came before it.
  */
 export async function* enqueueMany<Item>(
-  stream: EnqueueStream,
+  producer: Producer,
   source: Iterable<Item> | AsyncIterable<Item>,
   prepare: (item: Item) => OutgoingMessage,
 ): AsyncGenerator<EnqueueResult, void, undefined> {
   const window = new Window();
-  void pump(stream, source, prepare, window);
+  void pump(producer, source, prepare, window);
   try {
     for (;;) {
       const slot = window.head;
@@ -138,7 +140,7 @@ export async function* enqueueMany<Item>(
 
 /** Never rejects. */
 async function pump<Item>(
-  stream: EnqueueStream,
+  producer: Producer,
   source: Iterable<Item> | AsyncIterable<Item>,
   prepare: (item: Item) => OutgoingMessage,
   window: Window,
@@ -146,7 +148,7 @@ async function pump<Item>(
   try {
     for await (const item of source) {
       if (window.stopped) break;
-      submit(stream, item, prepare, window);
+      submit(producer, item, prepare, window);
       await window.room();
     }
   } catch (error) {
@@ -156,12 +158,7 @@ async function pump<Item>(
   window.signalReader();
 }
 
-function submit<Item>(
-  stream: EnqueueStream,
-  item: Item,
-  prepare: (item: Item) => OutgoingMessage,
-  window: Window,
-): void {
+function submit<Item>(producer: Producer, item: Item, prepare: (item: Item) => OutgoingMessage, window: Window): void {
   let message: OutgoingMessage;
   try {
     message = prepare(item);
@@ -169,5 +166,5 @@ function submit<Item>(
     window.add(0).reject(FilaError.from(error));
     return;
   }
-  stream.submit(message, window.add(message.payload.length));
+  producer.submit(message, window.add(message.payload.length));
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { withBroker } from "../fake/with-broker.ts";
 import { connect, FilaError, type EnqueueOptions } from "../index.ts";
 
@@ -218,4 +219,74 @@ test("after close every call is refused; close waits for what is under way", () 
     await assert.rejects(fila.enqueue("q", "y"), { reason: "CLIENT_CLOSED" });
     await assert.rejects(fila.lease("q"), { reason: "CLIENT_CLOSED" });
     await assert.rejects(fila.leases("q").next(), { reason: "CLIENT_CLOSED" });
+  }));
+
+test("a message is sent with its times, or refused with the field named", () =>
+  withBroker(async (fila, broker) => {
+    const deliverAt = new Date("2031-02-03T04:05:06.789Z");
+    await fila.enqueue("q", "a", { delay: "1h", ttl: "1d" });
+    await fila.enqueue("q", "b", { deliverAt });
+    await fila.enqueue("q", "c", { deliverAt: new Date("1969-01-01") });
+    const requests = broker.queues.get("q")?.map(({ request }) => request) ?? [];
+    const [a, b, c] = requests.map((request) => ({
+      ...request,
+      at: request.deliverAt && timestampDate(request.deliverAt),
+    }));
+    assert.deepEqual([a?.delayMs, a?.ttlMs, a?.at], [3_600_000n, 86_400_000n, undefined]);
+    assert.deepEqual([b?.delayMs, b?.ttlMs, b?.at], [0n, 0n, deliverAt]);
+    assert.deepEqual(c?.at, new Date(0), "the past is now");
+
+    const refused: readonly [options: EnqueueOptions, reason: string, message: RegExp][] = [
+      [{ delay: "1s", deliverAt }, "INVALID_FIELD", /^delay stands beside deliverAt/],
+      [{ delay: "366d" }, "INVALID_DURATION", /^delay is 31622400000 ms; at most 31536000000/],
+      [{ delay: -1 }, "INVALID_DURATION", /^delay is -1/],
+      [{ ttl: "366d" }, "INVALID_DURATION", /^ttl is/],
+      [{ ttl: 0 }, "INVALID_DURATION", /^ttl is 0 ms; at least 1 ms/],
+      [{ deliverAt: new Date(NaN) }, "INVALID_FIELD", /^deliverAt is no valid Date/],
+      [{ idempotencyKey: "" }, "INVALID_FIELD", /^idempotencyKey is empty/],
+      [{ idempotencyKey: "\u00e9".repeat(129) }, "INVALID_FIELD", /^idempotencyKey has 258 bytes; at most 256/],
+    ];
+    for (const [options, reason, message] of refused) {
+      await assert.rejects(fila.enqueue("q", "x", options), { code: "invalid_argument", reason, message });
+    }
+    assert.equal(broker.queues.get("q")?.length, 3);
+  }));
+
+test("a second message with an idempotency key is the first one, and told to be", () =>
+  withBroker(async (fila, broker) => {
+    const first = await fila.enqueueOnce("q", "a", { idempotencyKey: "k" });
+    assert.equal(first.duplicate, false);
+    assert.deepEqual(await fila.enqueueOnce("q", "b", { idempotencyKey: "k" }), { ...first, duplicate: true });
+    assert.equal(await fila.enqueue("q", "c", { idempotencyKey: "k" }), first.id);
+    const many = ["k", undefined, "l"].map((idempotencyKey) => ({ payload: "d", idempotencyKey }));
+    const results = await Array.fromAsync(fila.enqueueMany("q", many));
+    assert.deepEqual(
+      results.map((result) => result.ok && result.duplicate),
+      [true, false, false],
+    );
+    assert.equal(broker.queues.get("q")?.length, 3);
+  }));
+
+test("with an idempotency key, what has no answer is sent again as it was; without one it is not", () =>
+  withBroker(async (fila, broker) => {
+    const gate = Promise.withResolvers<undefined>();
+    broker.gate = gate.promise;
+    const payload = Buffer.from("as it was");
+    const headers = { kind: "as it was" };
+    const keyed = fila.enqueueOnce("q", payload, { idempotencyKey: "k", headers });
+    const plain = fila.enqueue("q", "plain");
+    payload.fill(0);
+    headers.kind = "changed";
+    await broker.until(() => broker.frames.length === 1);
+    broker.dropConnections();
+    await assert.rejects(plain, { code: "unavailable", reason: "CONNECTION_LOST" });
+    gate.resolve(undefined);
+    const { id } = await keyed;
+    assert.deepEqual(broker.frames, [2, 1]);
+    const kept = broker.queues.get("q")?.find((stored) => stored.id === id)?.request;
+    assert.deepEqual(
+      [Buffer.from(kept?.payload ?? []).toString(), { ...kept?.headers }],
+      ["as it was", { kind: "as it was" }],
+    );
+    assert.equal(broker.queues.get("q")?.filter(({ request }) => request.idempotencyKey === "k").length, 1);
   }));

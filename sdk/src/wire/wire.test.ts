@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { deliveryFromMessage, deliveryFromWire } from "../consuming/delivery.ts";
 import { FilaError } from "../errors.ts";
@@ -23,6 +23,15 @@ test("an outgoing message is what the generated code reads, in exactly the annou
     weight: fc.option(fc.integer({ min: 1, max: 1000 }), { nil: undefined }),
     cost: fc.option(fc.integer({ min: 1, max: 1000 }), { nil: undefined }),
     throttleKeys: fc.option(fc.array(text, { maxLength: 3 }), { nil: undefined }),
+    timing: fc.option(
+      fc.record({
+        delayMs: fc.nat({ max: 31_536_000_000 }),
+        deliverAtMs: fc.option(milliseconds, { nil: undefined }),
+        ttlMs: fc.nat({ max: 31_536_000_000 }),
+      }),
+      { nil: undefined },
+    ),
+    idempotencyKey: fc.option(text, { nil: undefined }),
   });
   fc.assert(
     fc.property(message, text, (outgoing, frameQueue) => {
@@ -39,6 +48,10 @@ test("an outgoing message is what the generated code reads, in exactly the annou
       assert.equal(read.weight, outgoing.weight);
       assert.equal(read.cost, outgoing.cost);
       assert.deepEqual(read.throttleKeys, outgoing.throttleKeys ?? []);
+      const { delayMs = 0, deliverAtMs, ttlMs = 0 } = outgoing.timing ?? {};
+      assert.deepEqual([read.delayMs, read.ttlMs], [BigInt(delayMs), BigInt(ttlMs)]);
+      assert.equal(read.deliverAt && timestampMs(read.deliverAt), deliverAtMs);
+      assert.equal(read.idempotencyKey, outgoing.idempotencyKey ?? "");
     }),
   );
 });
