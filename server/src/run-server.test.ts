@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, it } from "node:test";
@@ -185,70 +184,6 @@ describe("the server process", () => {
     );
     server.child.kill("SIGTERM");
     assert.equal(await server.ended, 0);
-  });
-});
-
-describe("the server process refuses to start, in one line,", () => {
-  async function refusal(t: TestContext, options: RunOptions): Promise<string> {
-    const server = run(t, options);
-    assert.equal(await server.ended, 1, server.errors());
-    assert.equal(server.output(), "");
-    assert.match(server.errors(), /^fila-server: [^\n]+\n$/);
-    return server.errors();
-  }
-
-  it("when its configuration is malformed", async (t) => {
-    assert.match(await refusal(t, { toml: "[server]\nlisten_addr = \n" }), /fila\.toml:2: .*server\.listen_addr/);
-    assert.match(
-      await refusal(t, { toml: "[server]\nlisten = 1\n" }),
-      /fila\.toml:2: unknown key server\.listen; .*listen_addr/,
-    );
-  });
-
-  it("when protection is asked for that it does not have", async (t) => {
-    assert.match(await refusal(t, { env: { FILA_BOOTSTRAP_APIKEY: "k" } }), /authentication/);
-    assert.match(await refusal(t, { toml: '[tls]\ncert_file = "a"\n' }), /TLS/);
-    assert.match(await refusal(t, { env: { FILA_SERVER_LISTEN_ADDR: "0.0.0.0:0" } }), /insecure = true/);
-  });
-
-  it("when the port is in use", async (t) => {
-    const other = createServer();
-    other.listen(0, "127.0.0.1");
-    await once(other, "listening");
-    t.after(() => other.close());
-    const { port } = other.address() as { port: number };
-    assert.match(
-      await refusal(t, { env: { FILA_SERVER_LISTEN_ADDR: `127.0.0.1:${port}` } }),
-      new RegExp(`127\\.0\\.0\\.1:${port}: another program listens there`),
-    );
-  });
-
-  it("when another broker has the data directory", async (t) => {
-    const cwd = newDirectory();
-    const first = run(t, { cwd });
-    await first.says(/Enqueue/);
-    assert.match(await refusal(t, { cwd }), /fila-data: another process has it open/);
-    first.child.kill("SIGTERM");
-    assert.equal(await first.ended, 0);
-  });
-
-  it("when the data directory cannot be written, or is none", async (t) => {
-    const file = path.join(newDirectory(), "file");
-    writeFileSync(file, "");
-    assert.match(await refusal(t, { env: { FILA_DATA_DIR: file } }), /choose another/);
-    // Not even root may make a directory there.
-    if (process.platform === "linux") {
-      assert.match(await refusal(t, { env: { FILA_DATA_DIR: "/sys/fila" } }), /cannot be written/);
-    }
-    if (process.getuid?.() === 0) return;
-    const locked = newDirectory();
-    mkdirSync(path.join(locked, "data"));
-    chmodSync(path.join(locked, "data"), 0o500);
-    assert.match(await refusal(t, { env: { FILA_DATA_DIR: path.join(locked, "data") } }), /cannot be written/);
-  });
-
-  it("when it gets an argument that it does not know", async (t) => {
-    assert.match(await refusal(t, { args: ["--port"] }), /nknown option '--port'; try --help/);
   });
 });
 

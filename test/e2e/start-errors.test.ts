@@ -42,6 +42,10 @@ describe("the server refuses to start", () => {
       assert.match(message, /choose another|FILA_DATA_DIR/);
     }
     assert.equal(readFileSync(file, "utf8"), "mine");
+    // Not even root may make a directory there.
+    if (process.platform === "linux") {
+      assert.match(await refusal(t, { env: { FILA_DATA_DIR: "/sys/fila" } }), /cannot be written/);
+    }
     // Root may write everywhere.
     if (process.getuid?.() === 0) return;
     const locked = join(directory, "locked");
@@ -76,39 +80,19 @@ describe("the server refuses to start", () => {
     assert.equal(await server.stop(), 0);
   });
 
+  // The other mistakes that a file may have are with the reader of configuration.
   for (const [what, toml, says] of [
     ["is no TOML", '[server]\nlisten_addr = "127.0.0.1:0\n', /^fila\.toml:2: not valid TOML, near server\.listen_addr/],
-    ["stops in the middle", "[server]\n\n\nlisten_addr =\n", /^fila\.toml:4: not valid TOML, near server\.listen_addr/],
-    ["names a key twice", "[limits]\nmax_queues = 1\nmax_queues = 2\n", /^fila\.toml:3: .*limits\.max_queues/],
-    [
-      "has an unknown key",
-      "[server]\nlisten_adr = 1\n",
-      /^fila\.toml:2: unknown key server\.listen_adr; did you mean listen_addr in \[server\]\?/,
-    ],
-    [
-      "has an unknown section",
-      "[serve]\nlisten_addr = 1\n",
-      /^fila\.toml:2: unknown key serve\.listen_addr; did you mean listen_addr in \[server\]\?/,
-    ],
-    ["has a value of the wrong kind", '\n[limits]\nmax_queues = "many"\n', /^fila\.toml:3: limits\.max_queues.*number/],
-    ["has a value out of range", "[limits]\nmax_queues = 0\n", /^fila\.toml:2: limits\.max_queues.*1/],
-    [
-      "has an address that is none",
-      '[server]\nlisten_addr = "here"\n',
-      /^fila\.toml:2: server\.listen_addr must be an address like/,
-    ],
     ["opens it to everybody", '[server]\nlisten_addr = "0.0.0.0:0"\n', /^fila\.toml:2: 0\.0\.0\.0:0 .*insecure = true/],
   ] as const) {
     test(`on a fila.toml that ${what}, and names file, line and key`, async (t) => {
       // The variable would win over the file.
-      const env = toml.includes("listen_addr") ? { FILA_SERVER_LISTEN_ADDR: undefined } : {};
-      assert.match(await refusal(t, { toml, env }), says);
+      assert.match(await refusal(t, { toml, env: { FILA_SERVER_LISTEN_ADDR: undefined } }), says);
     });
   }
 
   test("with an environment variable that cannot be used, which it names", async (t) => {
     assert.match(await refusal(t, { env: { FILA_LIMITS_MAX_QUEUES: "lots" } }), /^FILA_LIMITS_MAX_QUEUES.*number/);
-    assert.match(await refusal(t, { env: { FILA_SERVER_LISTEN_ADDR: "nowhere" } }), /^FILA_SERVER_LISTEN_ADDR/);
   });
 
   test("with an argument that it does not know", async (t) => {

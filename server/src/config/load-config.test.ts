@@ -163,6 +163,7 @@ describe("configuration that cannot be used", () => {
   });
 
   it("names file, line and key of malformed TOML, and quotes nothing", () => {
+    assert.match(refusal('[server]\nlisten_addr = "127.0.0.1:0\n'), /^fila\.toml:2: not valid TOML, near server/);
     assert.match(refusal("[server]\nlisten_addr = \n"), /^fila\.toml:2: not valid TOML, near server\.listen_addr: /);
     assert.match(refusal("[server\n"), /^fila\.toml:1: not valid TOML/);
     assert.match(refusal("[limits]\nmax_queues = 1\nmax_queues = 2\n"), /^fila\.toml:3: .*near limits\.max_queues/);
