@@ -5,11 +5,14 @@ import { fileURLToPath } from "node:url";
 import { makeBench } from "./bench.ts";
 import type { Benchmark, Figure, ProfiledWindow } from "./bench.ts";
 import { sdkEnqueue, unaryEnqueue } from "./benchmarks/callers.ts";
+import { delays } from "./benchmarks/delays.ts";
 import { endToEnd } from "./benchmarks/end-to-end.ts";
 import { keysEnqueue, keysLifecycle } from "./benchmarks/fairness-keys.ts";
+import { idempotency } from "./benchmarks/idempotency.ts";
 import { idle } from "./benchmarks/idle.ts";
 import { memory } from "./benchmarks/memory.ts";
 import { metricsCost } from "./benchmarks/metrics-cost.ts";
+import { purge } from "./benchmarks/purge.ts";
 import { lifecycle, sdkWork, streamEnqueue } from "./benchmarks/streams.ts";
 import { readProfile, summarize, summaryText } from "./cpu-profile.ts";
 import { describeMachine, fdatasyncRate } from "./machine.ts";
@@ -30,7 +33,10 @@ const benchmarks: readonly Benchmark[] = [
   keysLifecycle,
   metricsCost,
   memory,
+  idempotency,
   idle,
+  delays,
+  purge,
 ];
 
 /** On the disk of the checkout, and ignored by git. */

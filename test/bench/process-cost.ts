@@ -12,6 +12,11 @@ export function cpuTimeUs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * tickUs;
 }
 
+/** How long the main thread of a process could run and had no processor so far, milliseconds. */
+export function waitedForProcessorMs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[1]) / 1e6;
+}
+
 /** Memory of a process that is in RAM, in bytes. */
 export function residentBytes(pid: number): number {
   const found = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
@@ -22,4 +27,16 @@ export function residentBytes(pid: number): number {
 /** Monotonic, and the same clock in every process of this machine: CPU profiles use it too. */
 export function nowUs(): number {
   return Number(process.hrtime.bigint() / 1000n);
+}
+
+/** Time goes by. */
+export function passing(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+/** CPU time of all threads of a process, in per cent of a core, while `until` goes on. */
+export async function cpuPercentWhile(pid: number, until: Promise<unknown>): Promise<number> {
+  const [cpu, us] = [cpuTimeUs(pid), nowUs()];
+  await until;
+  return (100 * (cpuTimeUs(pid) - cpu)) / (nowUs() - us);
 }

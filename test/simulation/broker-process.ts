@@ -22,6 +22,7 @@ function drawSettings(random: Random) {
       maxQueues: random.between(4, 7),
       leasesPerTurn: random.between(1, 40),
       slicePerTurn: random.between(1, 30),
+      dropsPerTurn: random.between(1, 30),
     },
     checkpoint: {
       journalBytes: random.between(2, 60) * 1_000,

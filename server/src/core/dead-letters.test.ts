@@ -233,7 +233,7 @@ describe("dead-letter queues", () => {
   });
 
   test("take nothing in any more from the turn that deletes them", () => {
-    const driver = new CoreDriver({ slicePerTurn: 2 });
+    const driver = new CoreDriver({ slicePerTurn: 2, dropsPerTurn: 2 });
     driver.enqueue("k", { count: 12 });
     for (let left = 10; left > 0; left -= 1) reject(driver);
     const consumer = driver.open();

@@ -7,8 +7,8 @@ import { CoreDriver } from "./testing/core-driver.ts";
 import { verify } from "./verify.ts";
 
 /** A queue with messages in every state that waits, and others that must not notice. */
-function world(slicePerTurn: number): CoreDriver {
-  const driver = new CoreDriver({ slicePerTurn });
+function world(dropsPerTurn: number): CoreDriver {
+  const driver = new CoreDriver({ slicePerTurn: dropsPerTurn, dropsPerTurn });
   driver.createQueue("r", { asksOnFailure: true, maxAttempts: 1, expiredTo: "dead-letter" });
   for (const queue of ["r", "q"]) {
     driver.enqueue("a", { queue, count: 4, weight: 3 });
@@ -76,7 +76,7 @@ describe("a deleted queue", () => {
   });
 
   test("that another queue's messages moved to leaves nothing of them, nor of their failures", () => {
-    const driver = new CoreDriver({ slicePerTurn: 2 });
+    const driver = new CoreDriver({ dropsPerTurn: 2 });
     driver.createQueue("r", { maxAttempts: 1 });
     driver.enqueue("k", { queue: "r", count: 5 });
     const consumer = driver.open({ queue: "r" });

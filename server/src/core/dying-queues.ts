@@ -7,7 +7,7 @@ import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /** Rows of the table that one turn looks at, at most. */
-const rowsPerTurn = 50_000;
+const rowsPerTurn = 10_000;
 
 /** Deleted queues whose messages still have to go: one walk over the table for all that died before it began. */
 export class DyingQueues {

@@ -9,7 +9,7 @@ import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 /** Rows of the table that one turn looks at, at most. */
-const rowsPerTurn = 50_000;
+const rowsPerTurn = 10_000;
 
 interface Purge {
   readonly queue: Queue;

@@ -51,7 +51,7 @@ describe("creating queues", () => {
 
 describe("deleting a queue", () => {
   test("answers at once and goes on in slices, while the name is in use again", () => {
-    const driver = new CoreDriver({ slicePerTurn: 10 });
+    const driver = new CoreDriver({ dropsPerTurn: 10 });
     for (const key of ["a", "b", "c"]) driver.enqueue(key, { count: 20, weight: 2, throttleKeys: [key] });
     const stream = driver.open();
     const poll = driver.open({ kind: "poll" });
@@ -88,7 +88,7 @@ describe("deleting a queue", () => {
   });
 
   test("moves no more than a slice in a turn", () => {
-    const driver = new CoreDriver({ slicePerTurn: 7 });
+    const driver = new CoreDriver({ dropsPerTurn: 7 });
     driver.enqueue("k", { count: 50 });
     driver.turn([{ type: "delete-queue", request: driver.nextNumber(), name: "q" }]);
     const { table } = driver.core.state;
@@ -100,7 +100,7 @@ describe("deleting a queue", () => {
   });
 
   test("does not hold up the expiry of leases of other queues", () => {
-    const driver = new CoreDriver({ slicePerTurn: 10 });
+    const driver = new CoreDriver({ dropsPerTurn: 10 });
     driver.createQueue("r");
     driver.enqueue("k", { count: 1_000 });
     driver.enqueue("k", { queue: "r" });

@@ -109,7 +109,7 @@ describe("leases over a restart", () => {
   });
 
   test("go with their message as without one", () => {
-    const driver = new CoreDriver({ slicePerTurn: 3 });
+    const driver = new CoreDriver({ slicePerTurn: 3, dropsPerTurn: 3 });
     driver.createQueue("r");
     driver.enqueue("k", { count: 10, queue: "r" });
     driver.enqueue("k", { count: 4 });
@@ -219,7 +219,7 @@ describe("everything else over a restart", () => {
     });
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 80, size: "max" }), (steps) => {
-        const driver = new CoreDriver({ leasesPerTurn: 3, slicePerTurn: 3 });
+        const driver = new CoreDriver({ leasesPerTurn: 3, slicePerTurn: 3, dropsPerTurn: 3 });
         let consumer = driver.open({ session: "s" });
         let held: Delivery[] = [];
         for (const { what, key, throttle, number } of steps) {

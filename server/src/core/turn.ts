@@ -18,6 +18,13 @@ export interface Entropy {
   left: number;
 }
 
+/** What one turn may do of each. */
+export interface TurnLimits {
+  readonly leasesPerTurn: number;
+  readonly slicePerTurn: number;
+  readonly dropsPerTurn: number;
+}
+
 export class Turn {
   readonly now: Now;
   /** A wall clock that nobody sets: what it shows goes on with the monotonic clock. Durations in progress end by it. */
@@ -30,18 +37,18 @@ export class Turn {
   readonly #lost = new Map<Consumer, LostLease[]>();
   /** How many more leases this turn may grant. */
   leaseBudget: number;
-  /** How many more leases this turn may end because their time is over. */
+  /** How many more messages this turn may wake, or end (them or their leases) because their time is over. */
   sliceBudget: number;
-  /** How many more messages of deleted queues this turn may drop; of its own, so that they hold up no expiry. */
+  /** How many more messages of purged or deleted queues this turn may drop; of its own, so that they hold up no expiry. */
   dropBudget: number;
 
-  constructor(now: Now, steady: number, entropy: Entropy, leaseBudget: number, sliceBudget: number) {
+  constructor(now: Now, steady: number, entropy: Entropy, limits: TurnLimits) {
     this.now = now;
     this.steady = steady;
     this.entropy = entropy;
-    this.leaseBudget = leaseBudget;
-    this.sliceBudget = sliceBudget;
-    this.dropBudget = sliceBudget;
+    this.leaseBudget = limits.leasesPerTurn;
+    this.sliceBudget = limits.slicePerTurn;
+    this.dropBudget = limits.dropsPerTurn;
   }
 
   token(): LeaseToken {

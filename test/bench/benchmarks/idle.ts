@@ -4,7 +4,7 @@ import type { Bench, Benchmark, Figure } from "../bench.ts";
 import { startBroker } from "../broker-process.ts";
 import { onAdmin, queue } from "../broker-run.ts";
 import type { IdleStreamsTask } from "../load/idle-streams.ts";
-import { cpuTimeUs, nowUs, residentBytes } from "../process-cost.ts";
+import { cpuPercentWhile, passing, residentBytes } from "../process-cost.ts";
 import { Program } from "../program.ts";
 
 const idleStreams = new URL("../load/idle-streams.ts", import.meta.url);
@@ -19,18 +19,13 @@ async function cpuOfIdleStreams(bench: Bench, url: string, pid: number): Promise
     await workers.answer();
     // What the opening left to do (compilation, a checkpoint) is not what is asked.
     await passing(3);
-    const [cpu, us] = [cpuTimeUs(pid), nowUs()];
     const failed = workers.answer();
-    await Promise.race([passing(seconds(bench)), failed]);
+    const percent = await cpuPercentWhile(pid, Promise.race([passing(seconds(bench)), failed]));
     failed.catch(() => undefined);
-    return (100 * (cpuTimeUs(pid) - cpu)) / (nowUs() - us);
+    return percent;
   } finally {
     await workers.stop("SIGKILL");
   }
-}
-
-function passing(duration: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, duration * 1000));
 }
 
 export const idle: Benchmark = {

@@ -1,4 +1,5 @@
 // Two ways to drive StreamEnqueue through a Connect client, with the same messages.
+import { randomUUID } from "node:crypto";
 import { createClient } from "@connectrpc/connect";
 import { FilaService } from "@fila/sdk/gen";
 import type { StreamEnqueueRequest, StreamEnqueueResponse } from "@fila/sdk/gen";
@@ -7,7 +8,7 @@ import type { StreamEnqueueRequestSchema } from "@fila/sdk/gen";
 import { cycle, makePayloads } from "../payloads.ts";
 import { FilaServiceAsBytes } from "./bodies-as-bytes.ts";
 import { connectTransport } from "./transports.ts";
-import { assertStored, enqueueBody } from "./wire-bytes.ts";
+import { assertStored, enqueueBody, withIdempotencyKey } from "./wire-bytes.ts";
 
 export interface EnqueueClient<Request, Response> {
   open(requests: AsyncIterable<Request>): AsyncIterable<Response>;
@@ -22,6 +23,10 @@ export interface EnqueueTarget {
   readonly url: string;
   readonly queue: string;
   readonly keys: number;
+  /** What each message says besides. Of the client of bytes only. */
+  readonly also?: { readonly delayMs?: bigint };
+  /** Each message has an idempotency key of its own, of 36 bytes. Of the client of bytes only. */
+  readonly idempotent?: boolean;
 }
 
 /** All of one length, so that no number of keys makes messages longer. */
@@ -58,9 +63,14 @@ export function bytesEnqueueClient({
   url,
   queue,
   keys,
+  also = {},
+  idempotent = false,
 }: EnqueueTarget): EnqueueClient<BytesFrame, { results: Uint8Array[] }> {
   const client = createClient(FilaServiceAsBytes, connectTransport(url));
-  const next = cycle(makePayloads().map((payload, at) => enqueueBody(payload, fairnessKeyOf(at, keys))));
+  const body = cycle(
+    makePayloads().map((payload, at) => enqueueBody({ payload, fairnessKey: fairnessKeyOf(at, keys), ...also })),
+  );
+  const next = idempotent ? () => withIdempotencyKey(body(), randomUUID()) : body;
   let frame = 0n;
   return {
     open: (requests) => client.streamEnqueue(requests),

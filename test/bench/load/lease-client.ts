@@ -6,15 +6,16 @@ import { FilaService, SettlementAction, SettlementResultsSchema, SubscriptionSch
 import type { SettlementResults, StreamLeaseRequestSchema, StreamLeaseResponse } from "@fila/sdk/gen";
 import { FilaServiceAsBytes } from "./bodies-as-bytes.ts";
 import { connectTransport } from "./transports.ts";
-import { ackOf } from "./wire-bytes.ts";
+import { ackTail, settlementOf } from "./wire-bytes.ts";
+import type { SettlementTail } from "./wire-bytes.ts";
 
 export interface LeaseClient<Request, Response> {
   open(requests: AsyncIterable<Request>): AsyncIterable<Response>;
   subscribe(credit: number): Request;
   delivered(response: Response): number;
-  /** Acks all that was delivered, and asks for as many again. */
+  /** Settles all that was delivered (by an ack, unless the client was made otherwise), and asks for as many again. */
   acks(response: Response): Request;
-  /** How many acks the response says are done. Throws when one is not. */
+  /** How many settlements the response says are done. Throws when one is not. */
   acked(response: Response): number;
 }
 
@@ -29,7 +30,7 @@ class SettlementFrames {
   }
 
   done({ settlementFrame, failures }: SettlementResults): number {
-    if (failures.length > 0) throw new Error(`not acked: ${JSON.stringify(failures[0]?.error?.message)}`);
+    if (failures.length > 0) throw new Error(`not settled: ${JSON.stringify(failures[0]?.error?.message)}`);
     const size = this.#sizes.get(settlementFrame);
     if (size === undefined) throw new Error(`no settlements were sent as frame ${settlementFrame}`);
     this.#sizes.delete(settlementFrame);
@@ -76,7 +77,11 @@ interface BytesResponse {
 }
 
 /** Deliveries and settlements as bytes. */
-export function bytesLeaseClient(url: string, queue: string): LeaseClient<BytesRequest, BytesResponse> {
+export function bytesLeaseClient(
+  url: string,
+  queue: string,
+  how: SettlementTail = ackTail,
+): LeaseClient<BytesRequest, BytesResponse> {
   const client = createClient(FilaServiceAsBytes, connectTransport(url));
   const frames = new SettlementFrames();
   return {
@@ -89,7 +94,7 @@ export function bytesLeaseClient(url: string, queue: string): LeaseClient<BytesR
     acks: ({ messages }) => ({
       credit: messages.length,
       settlementFrame: frames.next(messages.length),
-      settlements: messages.map(ackOf),
+      settlements: messages.map((leased) => settlementOf(leased, how)),
     }),
     acked({ settled, lost }) {
       if (lost.length > 0) throw new Error("a lease was lost");

@@ -1,13 +1,17 @@
 // The few messages that the load reads and writes without objects.
 import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { EnqueueRequestSchema, EnqueueResultSchema, LeasedMessageSchema } from "@fila/sdk/gen";
 
-/** EnqueueRequest with a payload and, unless it is empty, a fairness key. */
-export function enqueueBody(payload: Uint8Array, fairnessKey: string): Uint8Array {
-  return toBinary(
-    EnqueueRequestSchema,
-    create(EnqueueRequestSchema, { payload, ...(fairnessKey !== "" && { fairnessKey }) }),
-  );
+/** EnqueueRequest in wire form. */
+export function enqueueBody(request: MessageInitShape<typeof EnqueueRequestSchema>): Uint8Array {
+  return toBinary(EnqueueRequestSchema, create(EnqueueRequestSchema, request));
+}
+
+/** The EnqueueRequest with an idempotency key of less than 128 bytes. */
+export function withIdempotencyKey(request: Uint8Array, key: string): Uint8Array {
+  const bytes = Buffer.from(key);
+  return Buffer.concat([request, Buffer.of(0xba, 0x01, bytes.length), bytes]); // field 23
 }
 
 const messageIdTag = 0x0a;
@@ -21,10 +25,21 @@ export function assertStored(result: Uint8Array): void {
 
 const idLength = 36;
 const tokenLength = 8;
-const settlementLength = 2 + idLength + 2 + tokenLength + 2;
+const leaseLength = 2 + idLength + 2 + tokenLength;
 
-/** The Settlement that acks a LeasedMessage: id and token are copied from one wire form to the other. */
-export function ackOf(leased: Uint8Array): Uint8Array {
+/** What a Settlement says besides whose lease it ends. */
+export type SettlementTail = Uint8Array;
+
+export const ackTail: SettlementTail = Buffer.of(0x18, 1); // action: ACK
+
+/** To the dead-letter queue; the error has less than 128 bytes. */
+export function deadLetterTail(error: string): SettlementTail {
+  const bytes = Buffer.from(error);
+  return Buffer.concat([Buffer.of(0x18, 2, 0x22, bytes.length), bytes, Buffer.of(0x38, 1)]); // NACK, error, dead_letter
+}
+
+/** A Settlement of a LeasedMessage: id and token are copied from one wire form to the other. */
+export function settlementOf(leased: Uint8Array, tail: SettlementTail): Uint8Array {
   // LeasedMessage: field 1 = Message, whose field 1 = id, comes first; field 2 = token.
   let length = 0;
   let at = 1;
@@ -41,10 +56,9 @@ export function ackOf(leased: Uint8Array): Uint8Array {
     leased[token] === 0x12 &&
     leased[token + 1] === tokenLength;
   if (!asWritten) throw new Error(`not a leased message: ${JSON.stringify(fromBinary(LeasedMessageSchema, leased))}`);
-  const settlement = new Uint8Array(settlementLength);
+  const settlement = new Uint8Array(leaseLength + tail.length);
   settlement.set(leased.subarray(at, at + 2 + idLength), 0); // message_id is field 1 too
   settlement.set(leased.subarray(token, token + 2 + tokenLength), 2 + idLength); // lease_token is field 2 too
-  settlement[settlementLength - 2] = 0x18; // action
-  settlement[settlementLength - 1] = 1; // ACK
+  settlement.set(tail, leaseLength);
   return settlement;
 }

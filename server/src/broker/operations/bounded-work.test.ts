@@ -57,7 +57,7 @@ async function commitByCommit<T>(
 }
 
 test("a purge goes slice by slice, and another queue is served in each of its turns", async () => {
-  const slice = defaultLimits.slicePerTurn;
+  const slice = defaultLimits.dropsPerTurn;
   const rig = await rigWith("q", 2 * slice + 1);
   const { result, depths, served } = await commitByCommit(rig, "q", () => rig.broker.operations.purgeQueue("q"));
   assert.equal(result, 2 * slice + 1);
