@@ -118,6 +118,60 @@ describe("examples", () => {
     assert.equal(run("03-access-log.ts", { args: [file] }), summary);
   });
 
+  test("04-retries-and-dead-letters.ts: never early, and each its own end", () => {
+    const shown = run("04-retries-and-dead-letters.ts");
+    const times = [...shown.matchAll(/(\d+) ms {2}\w/g)].map(([, ms]) => Number(ms));
+    assert.equal(
+      shown.replaceAll(/ *\d+ ms {2}/g, " @ "),
+      [
+        "ada @ busy.example is busy",
+        " @ busy.example is busy",
+        " @ sent",
+        "bob @ no address -> dead letter",
+        "carol @ down.example does not answer",
+        " @ down.example does not answer",
+        " @ down.example does not answer",
+        " @ down.example does not answer -> dead letter",
+        "dan @ the payload of message ... cannot be decoded: ... -> dead letter",
+        "eve @ grey.example asks to wait 300 ms",
+        " @ sent",
+        "",
+        "in 04-emails.dlq:",
+        "bob   rejected     attempts 1  no address",
+        "carol max_attempts attempts 4  down.example does not answer",
+        "dan   rejected     attempts 1  the payload of message ... cannot be decoded: ...",
+        "",
+        'redrive of "down.example" would move 1',
+        'redrive of "down.example" has moved 1',
+        "carol @ sent",
+        "messages left: 0, dead letters left: 2",
+        "",
+      ].join("\n"),
+    );
+    // After which time each delivery may come at the earliest, within the millisecond that both ends are told in.
+    const [ada, bob, carol, dan, eve, again] = [[0, 100, 300], [0], [0, 100, 300, 700], [0], [0, 300], [0]];
+    const earliest = [ada, bob, carol, dan, eve, again].flatMap((all) => all ?? []);
+    assert.equal(times.length, earliest.length);
+    for (const [at, ms] of times.entries()) assert.ok(ms > earliest[at]! - 2, `${ms} ms, due after ${earliest[at]} ms`);
+  });
+
+  test("05-delay-and-dedup.ts: nothing early, nothing twice", () => {
+    const shown = run("05-delay-and-dedup.ts");
+    const [stored, duplicate, ...rest] = shown.replaceAll(/\d+ ms after/g, "after").split("\n");
+    assert.deepEqual(
+      [stored, duplicate],
+      ['enqueued "order 17"        stored', 'enqueued "order 17" again  a duplicate, the id of the first'],
+    );
+    assert.deepEqual(rest.toSorted(), [
+      "",
+      'delivered "at a moment, 600 ms from now"   after it was due',
+      'delivered "in 300 ms"                      after it was due',
+      'delivered "now"                            at once',
+      'delivered "order 17"                       at once',
+      "messages left: 0",
+    ]);
+  });
+
   test("none is left out", () => {
     assert.deepEqual([...checked].toSorted(), names);
   });
