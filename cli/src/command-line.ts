@@ -3,33 +3,31 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Config, run } from "@oclif/core";
 import { assertNamesCommand, unexpectedArgument, wantsJson, type Names } from "./arguments.ts";
-import { reportBrokenOutput } from "./broken-output.ts";
 import { reportOf } from "./command-failure.ts";
+import { stdio } from "./stdio.ts";
 
 /**
  * Runs the command that the arguments name, in the order that `commandFirst` gives. Never rejects; the exit status is
  * set.
  */
-export async function runCommandLine(args: string[], mainUrl: string): Promise<void> {
-  reportBrokenOutput();
-  let names: Names = { commands: [], topics: [] };
+export async function runCommandLine(args: string[], config: Config): Promise<void> {
+  const io = stdio();
+  const names: Names = {
+    commands: config.commandIDs.map((id) => id.replaceAll(":", " ")),
+    topics: config.topics.map(({ name }) => name),
+  };
   try {
-    const config = await loadConfig(mainUrl);
-    names = {
-      commands: config.commandIDs.map((id) => id.replaceAll(":", " ")),
-      topics: config.topics.map(({ name }) => name),
-    };
     assertNamesCommand(args, names);
     await run(args, config);
   } catch (error) {
     if (isExit(error)) {
-      process.exitCode = error.oclif.exit;
+      io.exitCode = error.oclif.exit;
       return;
     }
     const report = reportOf(isNoCommand(error) ? unexpectedArgument(args, names) : error);
-    process.exitCode = report.exitCode;
-    if (wantsJson(args)) process.stdout.write(`${JSON.stringify({ error: report })}\n`);
-    else process.stderr.write(`fila: ${report.message}\n`);
+    io.exitCode = report.exitCode;
+    if (wantsJson(args)) io.stdout.write(`${JSON.stringify({ error: report })}\n`);
+    else io.stderr.write(`fila: ${report.message}\n`);
   }
 }
 

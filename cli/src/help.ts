@@ -1,5 +1,6 @@
 // Help that starts with examples: most readers look for a line to copy.
 import { CommandHelp, Help } from "@oclif/core";
+import { stdio } from "./stdio.ts";
 
 class ExamplesFirst extends CommandHelp {
   protected override sections(): ReturnType<CommandHelp["sections"]> {
@@ -11,6 +12,10 @@ class ExamplesFirst extends CommandHelp {
 
 export default class FilaHelp extends Help {
   protected override CommandHelpClass = ExamplesFirst;
+
+  protected override log(...lines: string[]): void {
+    stdio().stdout.write(`${lines.join("\n")}\n`);
+  }
 
   override formatRoot(): string {
     return `${firstSteps}\n\n${super.formatRoot()}`;

@@ -1,5 +1,6 @@
 // Ctrl-C once drains, twice stops.
 import { exitCodes } from "./exit-codes.ts";
+import { stdio } from "./stdio.ts";
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -8,6 +9,7 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  * 130, after `last` where that is given; a third one does not wait for that.
  */
 export class StopSignals {
+  readonly #stdio = stdio();
   readonly #stop = new AbortController();
   readonly #last: (() => Promise<void>) | undefined;
   #leaving = false;
@@ -21,7 +23,7 @@ export class StopSignals {
   /** `last`: what must still be done before the process ends. */
   constructor(last?: () => Promise<void>) {
     this.#last = last;
-    for (const signal of signals) process.on(signal, this.#onSignal);
+    for (const signal of signals) this.#stdio.on(signal, this.#onSignal);
   }
 
   get signal(): AbortSignal {
@@ -39,6 +41,6 @@ export class StopSignals {
   }
 
   [Symbol.dispose](): void {
-    for (const signal of signals) process.off(signal, this.#onSignal);
+    for (const signal of signals) this.#stdio.off(signal, this.#onSignal);
   }
 }

@@ -1,5 +1,6 @@
 // Which fila this is. Apart from the command, so that `fila --version` need not load what commands need.
 import { readFileSync } from "node:fs";
+import { stdio } from "./stdio.ts";
 
 export interface Version {
   readonly version: string;
@@ -14,5 +15,5 @@ export function versionOf(packageJson: URL): Version {
 
 export function printVersion(version: Version, json: boolean): void {
   const { version: number, platform, node } = version;
-  process.stdout.write(json ? `${JSON.stringify(version)}\n` : `fila ${number} ${platform} node-${node}\n`);
+  stdio().stdout.write(json ? `${JSON.stringify(version)}\n` : `fila ${number} ${platform} node-${node}\n`);
 }

@@ -156,7 +156,7 @@ test("an output that cannot be written is one line and no stack, and what was no
 
 test("a reader that leaves early ends it quietly, and what it did not take stays in the queue", async () => {
   await fila(["queue", "create", "head"]);
-  const count = 20_000;
+  const count = 5_000;
   await fila(["enqueue", "head", "--lines"], Array.from({ length: count }, (_, i) => `m${i}\n`).join(""));
   for (const flags of [[], ["--exit-on-empty"]]) {
     const before = await depth("head");
@@ -240,7 +240,7 @@ test("help starts with examples", async () => {
 
 test("server: flags win over the environment; SIGTERM ends it with 0", async () => {
   const data = path.join(directory, "second");
-  const printed = await fila(["server", "--data", data, "--listen", "127.0.0.1:0", "--print-config"]);
+  const printed = await cli.runProcess(["server", "--data", data, "--listen", "127.0.0.1:0", "--print-config"]);
   assert.equal(printed.status, 0);
   assert.ok(printed.stdout.includes(data) && printed.stdout.includes("127.0.0.1:0"), printed.stdout);
   const child = start(["server", "--data", data, "--listen", "127.0.0.1:0"], { FILA_DATA_DIR: "/nonexistent" });
@@ -331,8 +331,8 @@ test("queue delete: a dry run deletes nothing; a script is not asked", async () 
 
 test("the address: the flag wins over FILA_ADDR; what cannot be meant is told", async () => {
   const elsewhere = { FILA_ADDR: "127.0.0.1:1" };
-  assert.equal((await cli.run(["health"], "", elsewhere)).status, 5);
-  assert.equal((await cli.run(["health", "--addr", cli.addr], "", elsewhere)).status, 0);
+  assert.equal((await cli.runProcess(["health"], "", elsewhere)).status, 5);
+  assert.equal((await cli.runProcess(["health", "--addr", cli.addr], "", elsewhere)).status, 0);
   const cases: [number, string, RegExp][] = [
     [2, "ftp://x", /--addr \(or FILA_ADDR\): "ftp:\/\/x" begins with ftp:\/\//],
     [2, "localhost:5555/path", /something behind the port/],
@@ -347,7 +347,7 @@ test("the address: the flag wins over FILA_ADDR; what cannot be meant is told", 
 
 test("the version and the help are found by every name, without colours in a pipe", async () => {
   const lines = ["--version", "-v", "version", "--json --version", "version --json"];
-  const versions = await Promise.all(lines.map((line) => fila(line.split(" "))));
+  const versions = await Promise.all(lines.map((line) => cli.runProcess(line.split(" "))));
   const [plain, short, command, json, commandJson] = versions.map(({ stdout }) => stdout);
   assert.match(plain!, /^fila \d+\.\d+\.\d+ \S+ node-v\d+\.\d+\.\d+\n$/);
   assert.deepEqual([short, command], [plain, plain]);

@@ -146,7 +146,7 @@ test("a second Ctrl-C does not wait for answers", async (t) => {
 
 test("what seq writes comes out again, line for line", async () => {
   await cli.run(["queue", "create", "numbers"]);
-  const count = 20_000;
+  const count = 5_000;
   const { status, stdout } = await cli.shell(
     `seq 1 ${count} | fila enqueue numbers --lines && fila consume numbers --json --exit-on-empty | wc -l`,
   );

@@ -1,13 +1,12 @@
 // What --json promises, asked of every command that there is: on success and on failure stdout holds JSON and nothing
 // else. The list of commands is oclif's own, so a new command is asked too, and must say here how it succeeds.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { loadConfig } from "../../cli/src/command-line.ts";
-import { FilaCommand, jsonLines, says } from "./fila-command.ts";
+import { ending, FilaCommand, jsonLines, says, type Ended } from "./fila-command.ts";
 
 const config = await loadConfig(new URL("../../cli/src/main.ts", import.meta.url).href);
 const commands = [...config.commands];
@@ -26,6 +25,8 @@ after(async () => {
 interface Success {
   readonly args: readonly string[];
   readonly input?: string;
+  /** It takes a process of its own. */
+  readonly process?: boolean;
   /** It serves until it is told to end. */
   readonly serves?: boolean;
   /** Properties of its first line. */
@@ -57,10 +58,19 @@ const successes: Readonly<Record<string, readonly Success[]>> = {
       serves: true,
       says: ["url", "dataDir"],
     },
-    { args: ["--print-config"], says: ["server.listen_addr"] },
+    { args: ["--print-config"], process: true, says: ["server.listen_addr"] },
   ],
   version: [{ args: [], says: ["version", "node"] }],
 };
+
+/** Serves, says so, and is told to end. */
+async function served(args: readonly string[]): Promise<Ended> {
+  const child = cli.start(args);
+  const ended = ending(child);
+  await says(child.stdout, /\n/);
+  child.kill("SIGTERM");
+  return ended;
+}
 
 function assertFailure(stdout: string, status: number | null, shown: string): void {
   const lines = jsonLines(stdout);
@@ -87,20 +97,15 @@ for (const { id, args: declared, flags } of commands) {
   const words = id.split(":");
 
   test(`fila ${words.join(" ")} --json: success`, async () => {
-    for (const { args, input = "", serves = false, says: wanted } of successes[id] ?? []) {
-      const child = cli.start([...words, ...args, "--json"]);
-      const line = says(child.stdout, /\n/);
-      const stdout = Array.fromAsync(child.stdout as AsyncIterable<Buffer>);
-      child.stdin.end(input);
-      const closed = once(child, "close");
-      const [first] = jsonLines(await line);
+    for (const { args, input = "", process = false, serves = false, says: wanted } of successes[id] ?? []) {
+      const line = [...words, ...args, "--json"];
+      const { status, stdout } = await (serves ? served(line) : process ? cli.runProcess(line) : cli.run(line, input));
+      const [first] = jsonLines(stdout);
       assert.deepEqual(
         wanted.filter((name) => !(name in (first as object))),
         [],
       );
-      if (serves) child.kill("SIGTERM");
-      assert.equal((await closed)[0], 0);
-      jsonLines(Buffer.concat(await stdout).toString());
+      assert.equal(status, 0);
     }
   });
 

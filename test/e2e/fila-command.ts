@@ -1,9 +1,13 @@
-// The command as a process, and a real broker for it to speak to.
+// The command, inside this process or as one of its own, and a real broker for it to speak to.
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import path from "node:path";
+import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { silentLog, startServer } from "@fila/server";
+import { commandFirst } from "../../cli/src/arguments.ts";
+import { loadConfig, runCommandLine } from "../../cli/src/command-line.ts";
+import { withStdio, type Stdio } from "../../cli/src/stdio.ts";
 
 export const bin = path.join(import.meta.dirname, "../../cli/bin/fila");
 
@@ -13,7 +17,42 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** A broker in memory, and the command with FILA_ADDR set to it. */
+const main = new URL("../../cli/src/main.ts", import.meta.url).href;
+
+/** A run inside this process. Signals are its own: `emit("SIGINT")` is Ctrl-C. */
+export class InsideRun extends EventEmitter implements Stdio {
+  readonly stdin: Stdio["stdin"];
+  readonly stdout: Stdio["stdout"] & PassThrough = new PassThrough({ highWaterMark: 64 * 1024 });
+  readonly stderr: Stdio["stderr"] & PassThrough = new PassThrough();
+  exitCode: number | undefined = undefined;
+  readonly ended: Promise<Ended>;
+
+  /** `terminal`: all three streams say that they are one. */
+  constructor(args: readonly string[], input: string | Uint8Array | Readable = "", terminal = false) {
+    super();
+    this.stdin = input instanceof Readable ? input : Readable.from(pieces(Buffer.from(input)));
+    if (terminal) for (const stream of [this.stdin, this.stdout, this.stderr]) Object.assign(stream, { isTTY: true });
+    this.ended = this.#run(args);
+  }
+
+  async #run(args: readonly string[]): Promise<Ended> {
+    const output = Promise.all([text(this.stdout), text(this.stderr)]);
+    // One for each run: help alters it.
+    const config = await loadConfig(main);
+    await withStdio(this, () => runCommandLine(commandFirst(args), config));
+    this.stdout.end();
+    this.stderr.end();
+    const [stdout, stderr] = await output;
+    return { status: this.exitCode ?? 0, stdout, stderr };
+  }
+}
+
+/** As a pipe gives them. */
+function* pieces(input: Buffer): Generator<Buffer> {
+  for (let at = 0; at < input.length; at += 64 * 1024) yield input.subarray(at, at + 64 * 1024);
+}
+
+/** A broker in memory, and the command with FILA_ADDR set to it. One at a time in a process. */
 export class FilaCommand {
   readonly addr: string;
   /** Ends the broker alone. */
@@ -28,7 +67,14 @@ export class FilaCommand {
   static async withBroker(): Promise<FilaCommand> {
     const settings = { "server.listen_addr": "127.0.0.1:0", "server.drain_deadline_ms": 0 };
     const server = await startServer(settings, { log: silentLog, storage: "memory" });
-    return new FilaCommand(`127.0.0.1:${server.address.port}`, () => server.stop());
+    const addr = `127.0.0.1:${server.address.port}`;
+    const before = process.env["FILA_ADDR"];
+    process.env["FILA_ADDR"] = addr;
+    return new FilaCommand(addr, async () => {
+      if (before === undefined) delete process.env["FILA_ADDR"];
+      else process.env["FILA_ADDR"] = before;
+      await server.stop();
+    });
   }
 
   start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
@@ -44,7 +90,16 @@ export class FilaCommand {
     await this.stopBroker();
   }
 
-  async run(args: readonly string[], input: string | Uint8Array = "", env: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  /** Inside this process, which is thirty times as fast as a process of its own. */
+  run(args: readonly string[], input: string | Uint8Array = ""): Promise<Ended> {
+    return new InsideRun(args, input).ended;
+  }
+
+  async runProcess(
+    args: readonly string[],
+    input: string | Uint8Array = "",
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Ended> {
     const child = this.start(args, env);
     child.stdin.on("error", () => {});
     child.stdin.end(input);

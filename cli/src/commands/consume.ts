@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { Args, Flags } from "@oclif/core";
 import type { Fila, Lease } from "@fila/sdk";
 import { availableLeases } from "../available-leases.ts";
@@ -73,7 +74,7 @@ export default class Consume extends ClientCommand {
 
   async #print(queue: string, flags: ConsumeFlags): Promise<void> {
     using stop = new StopSignals();
-    const output = new Output(process.stdout);
+    const output = new Output(this.stdio.stdout);
     const printer = new Printer(output, flags.json ? jsonLine : payloadLine, () => stop.abort());
     await using fila = await this.client(flags.addr);
     const max = flags.max ?? Infinity;
@@ -97,9 +98,9 @@ export default class Consume extends ClientCommand {
   }
 
   async #exec(queue: string, program: Program, flags: ConsumeFlags): Promise<void> {
-    const output = new Output(process.stdout);
+    const output = new Output(this.stdio.stdout);
     await using fila: Fila = await this.client(flags.addr);
-    const stderr = (bytes: Uint8Array): Promise<void> => said(process.stderr, bytes);
+    const stderr = (bytes: Uint8Array): Promise<void> => said(this.stdio.stderr, bytes);
     const worker = new ExecWorker(fila, {
       queue,
       concurrency: flags.concurrency ?? 1,
@@ -152,6 +153,6 @@ interface ConsumeFlags {
 }
 
 /** Resolves when the bytes are with the operating system, or nobody wants them any more. */
-function said(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
+function said(stream: Writable, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => stream.write(bytes, () => resolve()));
 }

@@ -105,34 +105,36 @@ export default class Enqueue extends ClientCommand {
   }
 
   async #enqueueInput(queue: string, reading: Reading, flags: InputFlags): Promise<void> {
-    if (fstatSync(0).isDirectory()) throw new UsageError("stdin is a directory; give a file or a pipe");
+    const { stdin, stderr } = this.stdio;
+    if (stdin.fd !== undefined && fstatSync(stdin.fd).isDirectory())
+      throw new UsageError("stdin is a directory; give a file or a pipe");
     await using fila: Fila = await this.client(flags.addr);
     const begun = performance.now();
     using stop = new StopSignals();
-    const progress = new Progress(process.stderr, !flags.json && !flags["no-progress"]);
+    const progress = new Progress(stderr, !flags.json && !flags["no-progress"]);
     const work = new LineEnqueue(reading.messageOf, stop.signal);
     stop.signal.addEventListener("abort", () => {
       // A terminal that waits for input would otherwise hold the process after Ctrl-C.
-      process.stdin.destroy();
+      stdin.destroy();
       progress.clear();
       if (work.underWay > 0) {
         this.tell(`waiting for the answers to ${work.underWay} message(s); Ctrl-C again ends at once`);
       }
     });
-    if (process.stdin.isTTY) this.tell("reading lines from the terminal; Ctrl-D ends them");
-    const input = untilDestroyed(process.stdin, stop.signal);
+    if (stdin.isTTY) this.tell("reading lines from the terminal; Ctrl-D ends them");
+    const input = untilDestroyed(stdin, stop.signal);
     await work.run(fila, queue, input, () => progress.update(work.enqueued + work.failed));
-    process.stdin.destroy();
+    stdin.destroy();
     progress.clear();
     this.#report(queue, work, reading, (performance.now() - begun) / 1000, flags.json);
-    if (work.errors.length === 0 && stop.signal.aborted) process.exitCode = exitCodes.interrupted;
+    if (work.errors.length === 0 && stop.signal.aborted) this.stdio.exitCode = exitCodes.interrupted;
   }
 
   #report(queue: string, work: LineEnqueue, reading: Reading, seconds: number, json: boolean): void {
     const withoutKey = reading.withoutKey();
     const reports = work.errors.map(({ line, error }) => ({ line, ...this.reportOf(error) }));
     const [first] = reports;
-    if (first !== undefined) process.exitCode = first.exitCode;
+    if (first !== undefined) this.stdio.exitCode = first.exitCode;
     if (json) {
       const { enqueued, failed, stopped } = work;
       const errors = first && { error: first, errors: reports };
