@@ -43,15 +43,18 @@ export function reportOf(error: unknown, { addr = "", knownFlags = [] }: Circums
     return { code: "invalid_argument", reason: "USAGE", message, exitCode: exitCodes.usage };
   }
   if (isFilaError(error)) {
-    const message = error.reason === "CONNECTION_FAILED" ? unreachable(addr, error) : error.message;
+    const message = withRemedy(error, addr);
     return { code: error.code, reason: error.reason, message, exitCode: exitCodeOf(error.code) };
   }
   const message = error instanceof Error ? error.message : String(error);
   return { code: "unknown", reason: "", message, exitCode: exitCodes.error };
 }
 
-function unreachable(addr: string, error: FilaError): string {
-  return `${error.message}\nStart one with "fila server", or name another with --addr (now ${addr}).`;
+function withRemedy({ reason, message }: FilaError, addr: string): string {
+  if (reason === "CONNECTION_FAILED") {
+    return `${message}\nStart one with "fila server", or name another with --addr (now ${addr}).`;
+  }
+  return reason === "MESSAGE_NOT_FOUND" ? `${message}; "fila explain ID" looks in every queue` : message;
 }
 
 /** By name: the class is behind a lazy import. */
@@ -66,7 +69,9 @@ function isParseError(error: unknown): error is Error {
 
 /** oclif's messages as one line, without its own pointer to the help. */
 function oneLine(message: string): string {
-  return message.replace(/\nSee more help with --help$/, "").replace(/\s*\n\s*/g, " ");
+  const line = message.replace(/\nSee more help with --help$/, "").replace(/\s*\n\s*/g, " ");
+  // Before what names its flag itself.
+  return line.replace(/^Parsing (--\S+) (?=\1 )/, "").replace(/^Parsing (--\S+) Expected/, "$1: expected");
 }
 
 /** oclif's complaint about flags that do not exist names them. */

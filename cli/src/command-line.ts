@@ -43,7 +43,12 @@ export async function loadConfig(mainUrl: string): Promise<Config> {
     commands: { strategy: "pattern", target: `${folder}/commands` },
     helpClass: `${folder}/help.${extension}`,
     additionalHelpFlags: ["-h"],
-    topics: { queue: { description: "Create, list, inspect and delete queues." } },
+    topics: {
+      queue: { description: "Create, list, inspect, change and delete queues." },
+      key: { description: "Fairness keys: weights and pauses of their own." },
+      config: { description: "The configuration that is kept in the broker." },
+      dedup: { description: "Idempotency keys that a queue remembers." },
+    },
   };
   return Config.load({
     root: fileURLToPath(root),

@@ -10,6 +10,8 @@ export interface JsonFields {
   readonly weight?: JsonPath | undefined;
   readonly cost?: JsonPath | undefined;
   readonly throttleKeys: readonly JsonPath[];
+  /** A line that has none is refused: it might be stored twice. */
+  readonly idempotencyKey?: JsonPath | undefined;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -28,7 +30,7 @@ export class JsonLines {
   optionsOf(line: Uint8Array, options: EnqueueOptions): EnqueueOptions {
     const text = textOf(line);
     const value = parsed(text);
-    const { key, weight, cost, throttleKeys } = this.#fields;
+    const { key, weight, cost, throttleKeys, idempotencyKey } = this.#fields;
     const read = { ...options };
     if (key !== undefined) {
       const found = asText(key, value, text);
@@ -39,6 +41,10 @@ export class JsonLines {
     if (cost !== undefined) read.cost = asNumber("--cost-from", cost, value) ?? options.cost;
     const throttles = throttleKeys.map((path) => asText(path, value, text)).filter((found) => found !== undefined);
     if (throttles.length > 0) read.throttleKeys = [...(options.throttleKeys ?? []), ...throttles];
+    if (idempotencyKey !== undefined) {
+      read.idempotencyKey = asText(idempotencyKey, value, text);
+      if (read.idempotencyKey === undefined) throw refused("has no text or number where --idempotency-key-from looks");
+    }
     return read;
   }
 }

@@ -20,6 +20,8 @@ const maximumErrorsKept = 10;
  */
 export class LineEnqueue {
   enqueued = 0;
+  /** Were stored before, under the same idempotency key. */
+  duplicates = 0;
   failed = 0;
   /** Reading ended before the end of the input: what is behind `lastLine` was not sent. */
   stopped = true;
@@ -53,7 +55,8 @@ export class LineEnqueue {
       for await (const result of fila.enqueueMany(queue, this.#messages(input))) {
         const line = this.#underWay.shift()!;
         if (result.ok) {
-          this.enqueued++;
+          if (result.duplicate) this.duplicates++;
+          else this.enqueued++;
         } else {
           this.#refused(line, result.error);
           const { code, reason } = result.error;

@@ -30,6 +30,7 @@ export interface FieldFlags {
   readonly "weight-from": string | undefined;
   readonly "cost-from": string | undefined;
   readonly "throttle-key-from": readonly string[] | undefined;
+  readonly "idempotency-key-from": string | undefined;
 }
 
 /** Each line holds a JSON value; those that hold nothing are passed over. Throws UsageError for a malformed path. */
@@ -40,6 +41,7 @@ export function readJsonLines(options: EnqueueOptions, lineKey: LineKey | undefi
     key: path("key-from", flags["key-from"]),
     weight: path("weight-from", flags["weight-from"]),
     cost: path("cost-from", flags["cost-from"]),
+    idempotencyKey: path("idempotency-key-from", flags["idempotency-key-from"]),
     throttleKeys: (flags["throttle-key-from"] ?? []).map((text) => new JsonPath("--throttle-key-from", text)),
   });
   return {

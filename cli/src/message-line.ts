@@ -29,7 +29,8 @@ export function jsonLine(lease: Lease): Uint8Array {
   );
 }
 
-function encoded(payload: Uint8Array): { readonly payload: string; readonly encoding: "utf8" | "base64" } {
+/** A payload as JSON has it: text, or base64 of what is no UTF-8. */
+export function encoded(payload: Uint8Array): { readonly payload: string; readonly encoding: "utf8" | "base64" } {
   try {
     return { payload: strict.decode(payload), encoding: "utf8" };
   } catch {

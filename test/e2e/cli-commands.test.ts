@@ -43,7 +43,7 @@ test("queues: the texts that scripts look for", async () => {
   });
   const inspected = await fila(["queue", "inspect", "texts"]);
   assert.match(inspected.stdout, /^Queue: texts\nDepth: 0\n/);
-  assert.match((await fila(["queue", "list"])).stdout, /^texts +0 +0 +0$/m);
+  assert.match((await fila(["queue", "list"])).stdout, /^texts +0 +0 +0 +0$/m);
   const flagsFirst = await fila(["--addr", cli.addr, "--json", "queue", "list"]);
   assert.equal((JSON.parse(flagsFirst.stdout.split("\n")[0] ?? "") as { name: string }).name, "texts");
   assert.deepEqual(JSON.parse((await fila(["queue", "list", "--json"])).stdout.split("\n")[0] ?? ""), {
@@ -251,6 +251,9 @@ test("server: flags win over the environment; SIGTERM ends it with 0", async () 
   assert.equal(created.status, 0, created.stderr);
   child.kill("SIGTERM");
   assert.equal((await closed)[0], 0);
+  const refused = await cli.runProcess(["server", "--listen", "foo", "--data", data]);
+  assert.equal(refused.status, 2);
+  assert.match(refused.stderr, /^fila: --listen must be an address like "127\.0\.0\.1:5555" or .*, but is "foo"\n/);
 });
 
 test("dev: a broker in memory, whose curl works as it is printed, and nothing is kept", async () => {

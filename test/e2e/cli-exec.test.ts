@@ -46,7 +46,7 @@ test("the command gets the message, and its exit status settles it", async () =>
   const command =
     'cat; echo "$FILA_MESSAGE_ID $FILA_QUEUE $FILA_FAIRNESS_KEY $FILA_ATTEMPT $FILA_HEADERS" >&2; ' +
     '[ "$FILA_FAIRNESS_KEY" != bad ] || [ "$FILA_ATTEMPT" -gt 0 ] || { echo first >&2; echo " no good " >&2; exit 9; }';
-  const ended = await cli.run(["consume", "settle", "--exit-on-empty", "--exec", command]);
+  const ended = await cli.run(["consume", "settle", "--max", "3", "--exec", command]);
   assert.equal(ended.status, 0);
   assert.equal(ended.stdout.split("bad").length, 2);
   assert.match(ended.stdout, /good/);

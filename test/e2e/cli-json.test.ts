@@ -12,15 +12,30 @@ const config = await loadConfig(new URL("../../cli/src/main.ts", import.meta.url
 const commands = [...config.commands];
 const directory = mkdtempSync(path.join(tmpdir(), "fila-cli-json-"));
 let cli: FilaCommand;
+/** Ids of messages, by what stands for them in the lines below. */
+const ids = new Map<string, string>();
 before(async () => {
   cli = await FilaCommand.withBroker();
+  await cli.run(["config", "set", "color", "blue"]);
   for (const queue of ["full", "gone", "seen"]) await cli.run(["queue", "create", queue]);
   await cli.run(["enqueue", "full", "--lines"], "1\n2\n");
+  for (const name of ["KEPT", "CANCELLED"]) {
+    const [stored] = await cli.json(["enqueue", "seen", name, "--idempotency-key", name]);
+    ids.set(name, (stored as { id: string }).id);
+  }
+  await cli.run(["enqueue", "seen", "x", "--idempotency-key", "key"]);
 });
 after(async () => {
   await cli.stop();
   rmSync(directory, { recursive: true, force: true });
 });
+
+/** Flags without which a command does not even ask the broker. */
+const needed: Readonly<Record<string, readonly string[]>> = {
+  "key:set": ["--pause"],
+  purge: ["--yes"],
+  "queue:update": ["--max-attempts", "3"],
+};
 
 interface Success {
   readonly args: readonly string[];
@@ -41,10 +56,32 @@ const successes: Readonly<Record<string, readonly Success[]>> = {
   dev: [{ args: ["--port", "0"], serves: true, says: ["url", "port", "queues"] }],
   enqueue: [
     { args: ["seen", "x"], says: ["id"] },
+    { args: ["seen", "x", "--idempotency-key", "k"], says: ["id", "duplicate"] },
     { args: ["seen", "--lines"], input: "a\nb\n", says: ["enqueued", "failed", "withoutKey"] },
     { args: ["seen", "--ndjson"], input: "1\n", says: ["enqueued", "failed", "withoutKey"] },
   ],
   health: [{ args: [], says: ["status"] }],
+  cancel: [{ args: ["seen", "CANCELLED"], says: ["queue", "id"] }],
+  "config:get": [{ args: ["color"], says: ["key", "value", "revision"] }],
+  "config:list": [{ args: [], says: ["key", "value"] }],
+  "config:set": [{ args: ["color", "red"], says: ["key", "value"] }],
+  "config:watch": [{ args: ["--from-revision", "0", "--max", "1"], says: ["revision", "key", "value"] }],
+  "dedup:list": [{ args: ["seen"], says: ["key", "messageId", "expiresAt"] }],
+  "dedup:release": [{ args: ["seen", "key"], says: ["queue", "key"] }],
+  explain: [{ args: ["seen", "--key", "default"], says: ["queue", "fairnessKey", "reason", "text"] }],
+  get: [{ args: ["seen", "KEPT"], says: ["id", "state", "payload", "encoding", "headers"] }],
+  "key:list": [{ args: ["seen"], says: ["key", "ready", "total", "weight", "paused"] }],
+  "key:set": [{ args: ["seen", "k", "--weight", "2"], says: ["queue", "key", "weight"] }],
+  pause: [{ args: ["seen"], says: ["queue", "paused"] }],
+  peek: [{ args: ["seen"], says: ["id", "state", "payload", "encoding", "headers"] }],
+  purge: [
+    { args: ["seen", "--dry-run"], says: ["queue", "count", "dryRun"] },
+    { args: ["gone", "--yes"], says: ["queue", "purged"] },
+  ],
+  "queue:update": [{ args: ["seen", "--max-attempts", "3"], says: ["queue"] }],
+  redrive: [{ args: ["seen.dlq"], says: ["queue", "redriven", "examined", "done"] }],
+  resume: [{ args: ["seen"], says: ["queue", "paused"] }],
+  search: [{ args: ["seen", "--no-payload", "--limit", "1"], says: ["id", "state", "attempt", "enqueuedAt"] }],
   "queue:create": [{ args: ["new"], says: ["queue"] }],
   "queue:delete": [
     { args: ["full", "--dry-run"], says: ["queue", "depth", "dryRun"] },
@@ -98,7 +135,7 @@ for (const { id, args: declared, flags } of commands) {
 
   test(`fila ${words.join(" ")} --json: success`, async () => {
     for (const { args, input = "", process = false, serves = false, says: wanted } of successes[id] ?? []) {
-      const line = [...words, ...args, "--json"];
+      const line = [...words, ...args.map((word) => ids.get(word) ?? word), "--json"];
       const { status, stdout } = await (serves ? served(line) : process ? cli.runProcess(line) : cli.run(line, input));
       const [first] = jsonLines(stdout);
       assert.deepEqual(
@@ -110,7 +147,7 @@ for (const { id, args: declared, flags } of commands) {
   });
 
   test(`fila ${words.join(" ")} --json: failures`, async () => {
-    const filled = Object.keys(declared).map(() => "x");
+    const filled = [...Object.keys(declared).map(() => "x"), ...(needed[id] ?? [])];
     const lines: [number, string[]][] = [[2, ["--no-such-flag"]]];
     if (Object.values(declared).some(({ required }) => required === true)) lines.push([2, []]);
     if ("addr" in flags) lines.push([5, [...filled, "--addr", "127.0.0.1:1"]]);

@@ -4,6 +4,7 @@ import type { EnqueueOptions, Fila } from "@fila/sdk";
 import { ClientCommand } from "../client-command.ts";
 import { UsageError } from "../command-failure.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { durationFlag, timeFlag } from "../flags.ts";
 import { LineKey } from "../line-key.ts";
 import { LineEnqueue } from "../line-enqueue.ts";
 import { readJsonLines, readLines, type Reading } from "../line-reading.ts";
@@ -12,6 +13,7 @@ import { parsePairs } from "../pairs.ts";
 import { Progress } from "../progress.ts";
 import { StopSignals } from "../stop-signals.ts";
 
+const year = 365 * 86_400_000;
 const pathHelp = "a path such as .tenant, .user.id or .items[0].id";
 
 export default class Enqueue extends ClientCommand {
@@ -21,12 +23,15 @@ export default class Enqueue extends ClientCommand {
     "Prints the id of the message. With --lines, each line of stdin is a message, byte for byte without its newline; " +
     "with --ndjson it must also be a JSON value, whose parts can be taken as key, weight, cost and throttle keys. A " +
     "summary goes to stderr. A line without a key gets the default key and is counted; a line that is refused is told " +
-    "with its number, and the others go on. Ctrl-C ends the reading and waits for the answers to what was sent.";
+    "with its number, and the others go on. Ctrl-C ends the reading and waits for the answers to what was sent. A message " +
+    "whose idempotency key was used before is not stored again: its id is that of the first, and it is told.";
 
   static override examples = [
     "<%= config.bin %> enqueue emails 'hello' --key tenant-42",
     "<%= config.bin %> enqueue logs --lines --key-regex '^(\\S+)' < access.log",
     "<%= config.bin %> enqueue orders --ndjson --key-from .tenant --weight-from .plan.weight < orders.ndjson",
+    "<%= config.bin %> enqueue emails 'a reminder' --delay 1h --ttl 1d",
+    "<%= config.bin %> enqueue orders 'order 17' --idempotency-key order-17/confirmation",
     "seq 1 100000 | <%= config.bin %> enqueue numbers --lines",
   ];
 
@@ -68,6 +73,14 @@ export default class Enqueue extends ClientCommand {
       multiple: true,
       multipleNonGreedy: true,
     }),
+    delay: {
+      ...durationFlag("delay", "Not delivered before this time has passed, at most 365d.", 0, year),
+      exclusive: ["deliver-at"],
+    },
+    "deliver-at": timeFlag("deliver-at", "Not delivered before it, like 2026-01-31T12:00:00Z; at most a year ahead."),
+    ttl: durationFlag("ttl", "Not delivered after this time, at most 365d; 0 = for ever.", 0, year),
+    "idempotency-key": Flags.string({ description: "Stored once, however often it is enqueued with this key." }),
+    "idempotency-key-from": Flags.string({ description: "With --ndjson: path to the idempotency key of each line." }),
     "no-progress": Flags.boolean({ description: "No count while it works, which only a terminal shows." }),
   };
 
@@ -81,16 +94,24 @@ export default class Enqueue extends ClientCommand {
           : "there is no message; give one after the queue, or --lines or --ndjson and stdin",
       );
     }
-    for (const name of ["key-from", "weight-from", "cost-from", "throttle-key-from"] as const) {
+    for (const name of ["key-from", "weight-from", "cost-from", "throttle-key-from", "idempotency-key-from"] as const) {
       if (flags[name] !== undefined && !flags.ndjson) throw new UsageError(`--${name} needs --ndjson`);
     }
     if (flags["key-regex"] !== undefined && !fromInput) throw new UsageError("--key-regex needs --lines or --ndjson");
+    if (flags["idempotency-key"] !== undefined && fromInput) {
+      throw new UsageError(
+        "--idempotency-key is for one message; --ndjson --idempotency-key-from PATH has one for each line",
+      );
+    }
     const options: EnqueueOptions = {
       headers: flags.header && parsePairs("--header", flags.header),
       fairnessKey: flags.key,
       weight: flags.weight,
       cost: flags.cost,
       throttleKeys: flags["throttle-key"],
+      delay: flags.delay,
+      deliverAt: flags["deliver-at"],
+      ttl: flags.ttl,
     };
     const lineKey = flags["key-regex"] === undefined ? undefined : new LineKey(flags["key-regex"]);
     if (args.payload === undefined) {
@@ -98,9 +119,15 @@ export default class Enqueue extends ClientCommand {
       await this.#enqueueInput(args.queue, reading, flags);
     } else {
       await using fila = await this.client(flags.addr);
-      const id = await fila.enqueue(args.queue, args.payload, options);
-      if (flags.json) this.printJson({ id });
-      else this.log(id);
+      const idempotencyKey = flags["idempotency-key"];
+      const stored =
+        idempotencyKey === undefined
+          ? { id: await fila.enqueue(args.queue, args.payload, options) }
+          : await fila.enqueueOnce(args.queue, args.payload, { ...options, idempotencyKey });
+      if (flags.json) this.printJson(stored);
+      else this.log(stored.id);
+      if ("duplicate" in stored && stored.duplicate)
+        this.tell("a duplicate: this is the id of the message that was stored first");
     }
   }
 
@@ -123,7 +150,7 @@ export default class Enqueue extends ClientCommand {
     });
     if (stdin.isTTY) this.tell("reading lines from the terminal; Ctrl-D ends them");
     const input = untilDestroyed(stdin, stop.signal);
-    await work.run(fila, queue, input, () => progress.update(work.enqueued + work.failed));
+    await work.run(fila, queue, input, () => progress.update(work.enqueued + work.duplicates + work.failed));
     stdin.destroy();
     progress.clear();
     this.#report(queue, work, reading, (performance.now() - begun) / 1000, flags.json);
@@ -136,13 +163,14 @@ export default class Enqueue extends ClientCommand {
     const [first] = reports;
     if (first !== undefined) this.stdio.exitCode = first.exitCode;
     if (json) {
-      const { enqueued, failed, stopped } = work;
+      const { enqueued, duplicates, failed, stopped } = work;
       const errors = first && { error: first, errors: reports };
-      this.printJson({ enqueued, failed, stopped, withoutKey, seconds, ...errors });
+      this.printJson({ enqueued, duplicates, failed, stopped, withoutKey, seconds, ...errors });
       return;
     }
     for (const { line, message } of reports) this.tell(`fila: line ${line}: ${message}`);
     const parts = [`Enqueued ${work.enqueued} message(s) to "${queue}" in ${seconds.toFixed(2)} s`];
+    if (work.duplicates > 0) parts.push(`${work.duplicates} duplicate(s) were there already`);
     if (withoutKey > 0) parts.push(`${withoutKey} line(s) ${reading.keyless} and got the default key`);
     if (work.failed > 0) parts.push(`${work.failed} line(s) failed or have no answer`);
     if (work.stopped) parts.push(`nothing behind line ${work.lastLine} was sent`);

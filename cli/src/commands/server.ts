@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core";
 import { BaseCommand } from "../base-command.ts";
+import { UsageError } from "../command-failure.ts";
 
 /** The broker in this process: its pid is the command's, and SIGTERM drains it. */
 export default class Server extends BaseCommand {
@@ -31,11 +32,33 @@ export default class Server extends BaseCommand {
     // The server knows its settings by their names in the environment, and shows them under these names.
     if (flags.data !== undefined) process.env["FILA_DATA_DIR"] = flags.data;
     if (flags.listen !== undefined) process.env["FILA_SERVER_LISTEN_ADDR"] = flags.listen;
-    const { runServer } = await import("@fila/server");
+    const { ConfigError, loadConfig, runServer } = await import("@fila/server");
+    try {
+      loadConfig({ cwd: process.cwd(), env: process.env, ...(flags.config !== undefined && { file: flags.config }) });
+    } catch (error) {
+      // What is wrong elsewhere the server tells itself.
+      const told = error instanceof ConfigError ? inTermsOfFlags(error.message, flags) : undefined;
+      if (told !== undefined) throw new UsageError(told);
+    }
     await runServer([
       ...(flags.json ? ["--json"] : []),
       ...(flags["print-config"] ? ["--print-config"] : []),
       ...(flags.config === undefined ? [] : ["--config", flags.config]),
     ]);
   }
+}
+
+interface ServerFlags {
+  readonly data: string | undefined;
+  readonly listen: string | undefined;
+  readonly config: string | undefined;
+}
+
+/** undefined: no flag is to blame. */
+function inTermsOfFlags(message: string, { data, listen, config }: ServerFlags): string | undefined {
+  if (listen !== undefined && message.startsWith("FILA_SERVER_LISTEN_ADDR")) {
+    return message.replace("FILA_SERVER_LISTEN_ADDR", "--listen");
+  }
+  if (data !== undefined && message.startsWith("FILA_DATA_DIR")) return message.replace("FILA_DATA_DIR", "--data");
+  return config !== undefined && message === `${config}: there is no such file` ? `--config ${message}` : undefined;
 }

@@ -1,0 +1,45 @@
+import { Flags } from "@oclif/core";
+import type { StoredMessage } from "@fila/sdk/admin";
+import { ClientCommand } from "../client-command.ts";
+import { filterFlags, filterOf, stateFlag } from "../filter-flags.ts";
+import { limitFlag, queueArg } from "../flags.ts";
+import { messageColumns, messageObject, messageRow } from "../stored-message-text.ts";
+
+export default class Search extends ClientCommand {
+  static override summary = "Find messages of a queue, without leasing them.";
+  static override description =
+    "Oldest first. Filters given together must all hold. With --json: one object per message and line, with the payload as text, or as base64 where it is none (see its encoding); --no-payload leaves it out.";
+  static override examples = [
+    "<%= config.bin %> search emails --key tenant-42 --state delayed",
+    "<%= config.bin %> search emails --header template=welcome --until 1h",
+    "<%= config.bin %> search emails.dlq --error timeout --limit 1000 --json",
+  ];
+  static override args = { queue: queueArg };
+  static override flags = {
+    state: stateFlag,
+    ...filterFlags,
+    limit: limitFlag(100),
+    payload: Flags.boolean({ description: "With --json: with headers and payload.", default: true, allowNo: true }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Search);
+    const filter = filterOf(flags);
+    await using fila = await this.client(flags.addr);
+    const now = Date.now();
+    const list = {
+      // One more, to know whether there are.
+      items: fila.admin.listMessages(args.queue, {
+        filter,
+        limit: flags.limit + 1,
+        withPayload: flags.json && flags.payload,
+      }),
+      limit: flags.limit,
+      columns: messageColumns,
+      row: (message: StoredMessage) => messageRow(message, now),
+      object: messageObject,
+      none: `Queue "${args.queue}" has no such message.`,
+    };
+    await this.printList(list, flags.json);
+  }
+}
