@@ -40,11 +40,17 @@ export class Limited<T> {
   }
 }
 
+const changes = ["drain", "error", "close"];
+
 /** Resolves when `stdout` takes more; false: nobody reads it any more. */
 export async function keepsUp(stdout: Writable): Promise<boolean> {
   if (stdout.writable && stdout.writableNeedDrain) {
-    await new Promise((resolve) => {
-      for (const event of ["drain", "error", "close"]) stdout.once(event, resolve);
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        for (const event of changes) stdout.off(event, done);
+        resolve();
+      };
+      for (const event of changes) stdout.on(event, done);
     });
   }
   return stdout.writable;
