@@ -4,6 +4,7 @@ import type {
   Command,
   ConsumerKind,
   EnqueueItem,
+  IdempotencyKey,
   LeaseToken,
   OpenConsumer,
   SettleAction,
@@ -12,14 +13,13 @@ import type {
 import { defaultQueueSettings } from "../../server/src/core/queue-settings.ts";
 import { type MessageId, parseMessageId } from "../../server/src/core/message-id.ts";
 import type { Held, Stream } from "./clients.ts";
-import { drawChange, drawSettings, drawTimes } from "./drawn.ts";
+import { drawChange, drawKey, drawSettings, drawTimes, idempotencyKeys } from "./drawn.ts";
 import { expect } from "./failure.ts";
 import { maxCost } from "./fair-shares.ts";
 import type { World } from "./world.ts";
 
 const queueNames = ["q0", "q1", "q2"] as const;
 const deadLetterNames = ["q0.dlq", "q1.dlq", "q2.dlq"] as const;
-const keyNames = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"] as const;
 const sessions = ["", "s0", "s1", "s2"] as const;
 const throttles: readonly (readonly string[])[] = [[], [], [], ["t0"], ["t0", "t1"]];
 const kinds: readonly ConsumerKind[] = ["stream", "stream", "stream", "consume", "consume", "poll"];
@@ -38,7 +38,6 @@ const largeBody = Buffer.alloc(300_000, 0x5a);
 
 export class Actions {
   readonly #world: World;
-  #nextNumber = 1;
 
   constructor(world: World) {
     this.#world = world;
@@ -46,7 +45,7 @@ export class Actions {
   }
 
   #number(): number {
-    return this.#nextNumber++;
+    return this.#world.number();
   }
 
   #send(command: Command): void {
@@ -63,7 +62,8 @@ export class Actions {
     else if (choice < 800) this.#written();
     else if (choice < 840) this.#open();
     else if (choice < 865) this.#close();
-    else if (choice < 980) this.#world.passTime();
+    else if (choice < 965) this.#world.passTime();
+    else if (choice < 980) this.#world.operators.act();
     else this.#rarely();
   }
 
@@ -104,13 +104,20 @@ export class Actions {
   #item(): EnqueueItem {
     const { random } = this.#world;
     const queue = random.oneIn(40) ? random.pick(deadLetterNames) : random.pick(queueNames);
-    // The first keys have most of the traffic.
-    const fairnessKey = keyNames[Math.min(random.below(8), random.below(8))] as string;
+    const fairnessKey = drawKey(random);
     const weight = random.oneIn(25) ? random.between(1, 8) : 0;
     const cost = random.oneIn(4) ? random.between(1, maxCost) : 1;
     const throttleKeys = random.pick(throttles);
     const { delayMs, deliverAt, ttlMs } = drawTimes(random, this.#world.wall);
-    return { queue, fairnessKey, weight, cost, throttleKeys, delayMs, deliverAt, ttlMs, body: this.#body() };
+    const idempotencyKey = random.oneIn(8) ? random.pick(idempotencyKeys) : undefined;
+    const body = this.#body();
+    return { queue, fairnessKey, weight, cost, throttleKeys, delayMs, deliverAt, ttlMs, idempotencyKey, body };
+  }
+
+  enqueueWith(queue: string, idempotencyKey: IdempotencyKey): void {
+    const [fairnessKey, body] = [drawKey(this.#world.random), this.#body()];
+    const item = { queue, fairnessKey, weight: 0, cost: 1, throttleKeys: [], idempotencyKey, body };
+    this.#send({ type: "enqueue", request: this.#number(), items: [item] });
   }
 
   /** No two alike. */
@@ -273,7 +280,7 @@ export class Actions {
   }
 
   /** One round of workers that do their work. */
-  drainOnce(): void {
+  async drainOnce(): Promise<void> {
     const { model, clients } = this.#world;
     for (const stream of [...clients.streams.values()]) this.#closeStream(stream);
     for (const { name: queue } of model.queuesByNumber.values()) {
@@ -294,7 +301,7 @@ export class Actions {
         credit,
       });
     }
-    this.#world.settle();
+    await this.#world.settle();
     for (const held of clients.held.splice(0)) {
       if (held.principal !== "drain") continue;
       clients.ackSent(held.id);

@@ -2,6 +2,7 @@
 // under way at a time, as in the shell: decided, then committed shard by shard, then released.
 import type { Engine } from "../../server/src/broker/engine.ts";
 import { EngineStart } from "../../server/src/broker/engine.ts";
+import { PayloadLoader } from "../../server/src/broker/payload-loader.ts";
 import type { Command } from "../../server/src/core/commands.ts";
 import type { Delivery, Effect } from "../../server/src/core/effects.ts";
 import type { Mutation } from "../../server/src/core/mutations.ts";
@@ -20,9 +21,12 @@ function drawSettings(random: Random) {
   return {
     limits: {
       maxQueues: random.between(4, 7),
+      maxIdempotencyKeys: random.pick([8, 25, 1_000]),
       leasesPerTurn: random.between(1, 40),
       slicePerTurn: random.between(1, 30),
       dropsPerTurn: random.between(1, 30),
+      rowsPerTurn: random.between(5, 300),
+      rowsPerSearch: random.between(5, 100),
     },
     checkpoint: {
       journalBytes: random.between(2, 60) * 1_000,
@@ -59,6 +63,7 @@ export interface TurnUnderWay {
 
 export class BrokerProcess {
   readonly engine: Engine;
+  readonly loader: PayloadLoader;
   readonly #disk: SimulatedDisk;
   readonly #random: Random;
   readonly #cache: PayloadCache;
@@ -80,6 +85,7 @@ export class BrokerProcess {
     disk.scan(recoveryRange, (key, value) => start.add(key, value));
     this.engine = start.finish(now);
     if (this.engine.damage.length > 0) fail(`recovery left something out: ${this.engine.damage.join("; ")}`);
+    this.loader = new PayloadLoader(this.engine, disk.reading, this.#cache);
     const first = this.engine.begin();
     if (first.length > 0) disk.commit(first);
     this.#watchMutations();

@@ -40,6 +40,8 @@ export class Clients {
   /** Enqueues answered OK whose message nobody may have acked. */
   readonly #relyOn = new Set<string>();
   readonly #ackedOk = new Set<string>();
+  /** Cancelled, purged, gone with their queue or with their time to live. */
+  readonly #gone = new Set<string>();
   readonly #delivered = new Set<string>();
   /** Tokens answered OK, and in which life each was given. */
   readonly #settledOk = new Set<number>();
@@ -62,6 +64,7 @@ export class Clients {
   delivered(delivery: Delivery, stream: Stream | undefined, life: number): boolean {
     const { id, queue, token, ordinal } = delivery;
     expect(!this.#ackedOk.has(id), () => `message ${id} is delivered after its ack was answered OK`);
+    expect(!this.#gone.has(id), () => `message ${id} is delivered, but is gone`);
     const again = this.#delivered.has(id);
     this.#delivered.add(id);
     // The stream may have been closed while the turn was written down.
@@ -104,8 +107,9 @@ export class Clients {
     return item.token !== undefined && (this.#lifeOf.get(tokenNumber(item.token)) ?? life) < life;
   }
 
-  /** It went as promised: its time to live was over, or its queue was deleted. */
+  /** It went as promised: its time to live was over, it was cancelled or purged, or its queue was deleted. */
   ended(id: string): void {
+    this.#gone.add(id);
     this.#relyOn.delete(id);
   }
 

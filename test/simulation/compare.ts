@@ -1,6 +1,7 @@
 // Whether a core, live or rebuilt, holds exactly what the model holds.
 import type { Core } from "../../server/src/core/core.ts";
 import { MessageState } from "../../server/src/core/message-table.ts";
+import type { Queue } from "../../server/src/core/queue.ts";
 import { verify } from "../../server/src/core/verify.ts";
 import { expect } from "./failure.ts";
 import { contains } from "./model-clock.ts";
@@ -14,6 +15,7 @@ export function compare(model: Model, core: Core, rebuilt: boolean): void {
   expect(state.nextQueueNumber === model.nextQueueNumber, () => `the next queue is ${state.nextQueueNumber}`);
   expect(state.queuesByName.size === model.queuesByName.size, () => "other queues");
   for (const queue of model.queuesByName.values()) compareQueue(queue, core);
+  compareConfig(model, core);
   let left = 0;
   for (const slot of state.table.slots()) if (state.laneOf(slot).key.queue.dead) left += 1;
   expect(state.table.size === model.depth + left, () => `${state.table.size - left} messages, not ${model.depth}`);
@@ -39,12 +41,34 @@ function compareQueue(expected: ModelQueue, core: Core): void {
     queue.nextSequence === expected.nextSequence,
     () => `queue ${name}: next ${queue.nextSequence}, not ${expected.nextSequence}`,
   );
+  compareOverrides(expected, queue);
+  const known = queue.idempotency?.size ?? 0;
+  expect(known === expected.uses.size, () => `queue ${name} knows ${known} keys, not ${expected.uses.size}`);
   expect(queue.keys.size === expected.keys.size, () => `queue ${name} has other keys`);
   for (const key of expected.keys.values()) {
     const found = queue.keys.get(key.name);
     const ready = key.ready.length + (maybe.get(key.name) ?? 0);
-    const same = found?.weight === key.weight && found.weighed === key.weighed && found.ready === ready;
+    const weighed = found?.weight === key.weight && found.ownWeight === key.ownWeight && found.weighed === key.weighed;
+    const same = weighed && found.paused === key.paused && found.ready === ready;
     expect(same, () => `key ${key.name} of queue ${name}: weight ${found?.weight}, not ${key.weight}`);
+  }
+}
+
+function compareOverrides(expected: ModelQueue, { overrides, name }: Queue): void {
+  expect(overrides.size === expected.overrides.size, () => `queue ${name} has ${overrides.size} overrides`);
+  for (const [key, { weight, paused }] of expected.overrides) {
+    const found = overrides.get(key);
+    const same = found?.weight === weight && found.paused === paused;
+    expect(same, () => `the override of key ${key} of queue ${name} is ${JSON.stringify(found)}`);
+  }
+}
+
+function compareConfig({ config }: Model, core: Core): void {
+  const found = core.state.config;
+  expect(found.revision === config.revision, () => `the configuration is at ${found.revision}, not ${config.revision}`);
+  expect(found.values.size === config.values.size, () => "the configuration has other keys");
+  for (const [key, value] of config.values) {
+    expect(found.values.get(key) === value, () => `${key} is ${found.values.get(key)}, not ${value}`);
   }
 }
 

@@ -51,6 +51,34 @@ export interface Coverage {
   clockJumps: number;
   clockJumpsOverAnHour: number;
   queuesDeleted: number;
+  /** Enqueues that were answered with the first message of their key; those refused for want of room. */
+  duplicates: number;
+  windowsFull: number;
+  keysForgotten: number;
+  keysReleased: number;
+  usesListed: number;
+  pauses: number;
+  /** Overrides of weight, pauses and their ends. */
+  keysSet: number;
+  cancelled: number;
+  cancelledLeased: number;
+  cancelledWaiting: number;
+  purges: number;
+  /** Messages. */
+  purged: number;
+  /** A crash left a part of the messages. */
+  purgesKilled: number;
+  redrives: number;
+  /** Messages. */
+  redriven: number;
+  /** Started once more after a crash. */
+  redrivesAgain: number;
+  redrivesKilled: number;
+  lists: number;
+  /** Messages that were there during the whole of a list. */
+  listed: number;
+  /** Told to a watch. */
+  configChanges: number;
   crashes: number;
   crashesBeforeCommit: number;
   crashesBetweenShards: number;
@@ -103,6 +131,26 @@ export function noCoverage(): Coverage {
     clockJumps: 0,
     clockJumpsOverAnHour: 0,
     queuesDeleted: 0,
+    duplicates: 0,
+    windowsFull: 0,
+    keysForgotten: 0,
+    keysReleased: 0,
+    usesListed: 0,
+    pauses: 0,
+    keysSet: 0,
+    cancelled: 0,
+    cancelledLeased: 0,
+    cancelledWaiting: 0,
+    purges: 0,
+    purged: 0,
+    purgesKilled: 0,
+    redrives: 0,
+    redriven: 0,
+    redrivesAgain: 0,
+    redrivesKilled: 0,
+    lists: 0,
+    listed: 0,
+    configChanges: 0,
     crashes: 0,
     crashesBeforeCommit: 0,
     crashesBetweenShards: 0,
@@ -154,6 +202,26 @@ export function shortfalls(sum: Coverage, seeds: number): string[] {
     waitingAgain: seeds / 2,
     clockJumpsOverAnHour: seeds,
     queuesDeleted: seeds / 10,
+    duplicates: sum.steps / 1_000,
+    windowsFull: sum.steps / 2_000,
+    keysForgotten: sum.steps / 1_000,
+    keysReleased: sum.steps / 5_000,
+    usesListed: sum.steps / 5_000,
+    pauses: sum.steps / 3_000,
+    keysSet: sum.steps / 1_000,
+    cancelled: sum.steps / 2_000,
+    cancelledLeased: sum.steps / 10_000,
+    cancelledWaiting: sum.steps / 10_000,
+    purges: sum.steps / 5_000,
+    purged: sum.steps / 500,
+    purgesKilled: seeds / 20,
+    redrives: sum.steps / 3_000,
+    redriven: sum.steps / 500,
+    redrivesAgain: seeds / 20,
+    redrivesKilled: seeds / 10,
+    lists: sum.steps / 3_000,
+    listed: sum.steps / 200,
+    configChanges: sum.steps / 3_000,
     crashesBeforeCommit: seeds / 10,
     crashesBetweenShards: seeds / 100,
     crashesBeforeEffects: seeds / 10,

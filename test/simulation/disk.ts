@@ -1,5 +1,5 @@
 // A disk whose commits are instants: what was committed is there, whatever happens to the process.
-import type { Op } from "../../server/src/storage/port.ts";
+import type { Op, Shard } from "../../server/src/storage/port.ts";
 
 interface Row {
   readonly key: Uint8Array;
@@ -12,6 +12,8 @@ function textOf(key: Uint8Array): string {
 }
 
 export class SimulatedDisk {
+  /** For whoever reads while the broker runs: finds what was committed by then. */
+  readonly reading: Shard = readOnly(this);
   /** In no order: writes are many and scans are few. */
   readonly #rows = new Map<string, Row>();
 
@@ -38,4 +40,18 @@ export class SimulatedDisk {
       each(key, value);
     }
   }
+}
+
+function readOnly(disk: SimulatedDisk): Shard {
+  return {
+    commit: () => Promise.reject(new Error("only the broker's turns write")),
+    getMany: (keys) => Promise.resolve(keys.map((key) => disk.get(key))),
+    async *scan(range) {
+      const chunk: { key: Uint8Array; value: Uint8Array }[] = [];
+      disk.scan(range, (key, value) => chunk.push({ key, value }));
+      if (chunk.length > 0) yield await Promise.resolve(chunk);
+    },
+    lost: new AbortController().signal,
+    release: () => Promise.resolve(),
+  };
 }

@@ -1,6 +1,19 @@
 // Settings of queues and times of messages, drawn at random: short enough that all of them come to pass.
+import type { IdempotencyKey } from "../../server/src/core/commands.ts";
 import type { ExpiredTo, QueueSettings } from "../../server/src/core/queue-settings.ts";
 import type { Random } from "./random.ts";
+
+export const keyNames = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"] as const;
+/** Few, so that they are used again and again. */
+export const idempotencyKeys: readonly IdempotencyKey[] = Array.from({ length: 40 }, (_, n) => {
+  // Some of them meet in the index.
+  return { a: n % 7, b: n, c: 1, d: 2, text: `i${n}` };
+});
+
+/** The first keys have most of the traffic. */
+export function drawKey(random: Random): string {
+  return keyNames[Math.min(random.below(8), random.below(8))] as string;
+}
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -13,14 +26,21 @@ export function drawSettings(random: Random) {
     maxBackoffMs: random.pick([100, 1_000]),
     expiredTo: random.pick<ExpiredTo>(["drop", "dead-letter"]),
     retentionMs: random.pick([0, 2_000, 10_000, 14 * day]),
+    dedupWindowMs: random.pick([1_000, 4_000, 15_000]),
     asksOnFailure: random.oneIn(3),
   };
 }
 
 /** What an operator changes later. */
 export function drawChange(random: Random): Partial<QueueSettings> {
-  const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, asksOnFailure } = drawSettings(random);
-  return random.pick([{ maxAttempts }, { initialBackoffMs, expiredTo }, { retentionMs }, { asksOnFailure }]);
+  const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, asksOnFailure, dedupWindowMs } = drawSettings(random);
+  return random.pick<Partial<QueueSettings>>([
+    { maxAttempts },
+    { initialBackoffMs, expiredTo },
+    { retentionMs },
+    { asksOnFailure },
+    { dedupWindowMs },
+  ]);
 }
 
 /** Most messages are ready at once and live for ever. */

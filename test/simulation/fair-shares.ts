@@ -8,6 +8,8 @@ export const maxCost = 5;
 
 export class FairShares {
   readonly #active = new Uint8Array(maxKeys);
+  /** Rounds that the key saved while it was held, at most. */
+  readonly #saved = new Float64Array(maxKeys);
   readonly #weights = new Float64Array(maxKeys).fill(1);
   /** Of pair (a, b): how much more a had than b, in rounds, since both are active; and the least it ever was. */
   readonly #ahead = new Float64Array(maxKeys * maxKeys);
@@ -16,7 +18,14 @@ export class FairShares {
   /** The key has messages to deliver, from now on. */
   joined(key: number): void {
     this.#active[key] = 1;
+    this.#saved[key] = 0;
     this.#reset(key);
+  }
+
+  /** The same, after it was paused: it has kept what was left of a visit. */
+  resumed(key: number): void {
+    this.joined(key);
+    this.#saved[key] = 1;
   }
 
   left(key: number): void {
@@ -30,6 +39,7 @@ export class FairShares {
 
   /** Over a restart deficits are forgotten. */
   restarted(): void {
+    this.#saved.fill(0);
     this.#ahead.fill(0);
     this.#least.fill(0);
   }
@@ -61,6 +71,6 @@ export class FairShares {
   /** One visit at each end of the stretch, and what a message that is dearer than the weight leaves over. */
   #bound(key: number, other: number): number {
     const leftover = (maxCost - 1) / (this.#weights[key] as number) + (maxCost - 1) / (this.#weights[other] as number);
-    return 2 + leftover + 1e-9;
+    return 2 + (this.#saved[key] as number) + leftover + 1e-9;
   }
 }

@@ -15,7 +15,11 @@ export function checkLeftovers(model: Model, disk: SimulatedDisk): void {
   });
   const count = (type: number): number => counts.get(type) ?? 0;
   let weights = 0;
+  let overrides = 0;
+  let uses = 0;
   for (const queue of model.queuesByNumber.values()) {
+    overrides += queue.overrides.size;
+    uses += queue.uses.size;
     for (const key of queue.keys.values()) if (key.weighed) weights += 1;
   }
   const queues = model.queuesByNumber.size;
@@ -23,6 +27,11 @@ export function checkLeftovers(model: Model, disk: SimulatedDisk): void {
   const most = [
     ["queues", count(RecordType.queue), queues],
     ["next sequences", count(RecordType.sequence), queues],
+    ["overrides", count(RecordType.override), overrides],
+    ["records of idempotency keys", count(RecordType.idempotency), uses],
+    ["marks of released idempotency keys", count(RecordType.released), uses],
+    ["configured values", count(RecordType.config), model.config.values.size],
+    ["changes of the configuration", count(RecordType.configChange), model.config.revision],
     ["weights", count(RecordType.weight), weights],
     ["pages", count(RecordType.page), messages],
     ["payload records", count(RecordType.payload), messages],

@@ -28,15 +28,15 @@ const trace = new Trace();
 let withoutCrash = 0;
 
 for (let seed = first; seed < first + seeds; seed += 1) {
-  const result = runSeed(seed, steps);
+  const result = await runSeed(seed, steps);
   addCoverage(sum, result.coverage);
   if (result.coverage.crashes === 0) withoutCrash += 1;
   trace.addText(result.digest);
   if ((seed - first) % 100 === 99) console.error(`${seed - first + 1} seeds`);
 }
 const seconds = (performance.now() - began) / 1_000;
-const again = runSeed(first, steps).digest;
-const { digest } = runSeed(first, steps);
+const again = (await runSeed(first, steps)).digest;
+const { digest } = await runSeed(first, steps);
 
 for (const [name, count] of Object.entries(sum)) console.log(`${name.padEnd(20)} ${String(count).padStart(10)}`);
 console.log(`${seeds} seeds of ${steps} steps in ${seconds.toFixed(1)} s: ${Math.round(sum.steps / seconds)} steps/s`);

@@ -2,10 +2,12 @@
 import type { Command, OpenConsumer } from "../../server/src/core/commands.ts";
 import { parseMessageId } from "../../server/src/core/message-id.ts";
 import type { EnqueuedMutation } from "../../server/src/core/mutations.ts";
-import { expect, fail } from "./failure.ts";
+import { expect } from "./failure.ts";
 import { checkAttemptEnded, checkReleased, checkVerdict } from "./model-attempts.ts";
 import { noteLoss } from "./model-endings.ts";
+import { checkFirstUse, checkUsed } from "./model-idempotency.ts";
 import { checkMoved } from "./model-moves.ts";
+import { checkOperation } from "./model-operations.ts";
 import { after } from "./model-policy.ts";
 import { checkCreate, checkDelete, checkUpdate } from "./model-queues.ts";
 import type { Model } from "./model.ts";
@@ -16,6 +18,7 @@ import { type TurnReader, shown } from "./turn-reader.ts";
 type CommandOf<T extends Command["type"]> = Extract<Command, { type: T }>;
 
 export function checkCommand(model: Model, reader: TurnReader, command: Command): void {
+  model.serial += 1;
   switch (command.type) {
     case "enqueue":
       return checkEnqueue(model, reader, command);
@@ -69,7 +72,7 @@ export function checkCommand(model: Model, reader: TurnReader, command: Command)
       return;
     }
     default:
-      fail(`the world sends no ${command.type}`);
+      checkOperation(model, reader, command);
   }
 }
 
@@ -85,8 +88,9 @@ function checkEnqueue(model: Model, reader: TurnReader, command: CommandOf<"enqu
       expect(refused, () => "enqueued to no queue");
       continue;
     }
+    if (!checkFirstUse(model, queue, item, outcome, model.steady(reader.turn.now))) continue;
     const key = model.keyOf(queue, item.fairnessKey);
-    if (item.weight !== 0 && item.weight !== key.weight) {
+    if (item.weight !== 0 && item.weight !== key.ownWeight) {
       expect(reader.mutation("weighed").weight === item.weight, () => "the weight is not the one that was named");
       model.weigh(queue, key, item.weight);
     }
@@ -105,6 +109,7 @@ function checkEnqueue(model: Model, reader: TurnReader, command: CommandOf<"enqu
       () => "stored in another lane",
     );
     const message = model.addMessage(outcome as string, queue, item, key, enqueuedAt);
+    checkUsed(model, reader, message);
     checkTimesOf(model, reader, message, mutation);
   }
 }
@@ -220,6 +225,7 @@ function checkQuarantine(model: Model, reader: TurnReader, command: CommandOf<"q
   const same = mutation.sequence === message.sequence && mutation.queueNumber === message.origin;
   expect(same, () => "another message is set aside");
   message.quarantined = true;
+  message.touched = model.serial;
 }
 
 function checkStats(model: Model, reader: TurnReader, command: CommandOf<"queue-stats">): void {
@@ -228,12 +234,13 @@ function checkStats(model: Model, reader: TurnReader, command: CommandOf<"queue-
     reader.effect("failed");
     return;
   }
-  const { depth, inFlight, consumers, activeKeys } = reader.effect("stats").stats;
+  const { depth, inFlight, consumers, activeKeys, paused } = reader.effect("stats").stats;
+  expect(paused === queue.settings.paused, () => `stats of ${queue.name} say paused: ${paused}`);
   const active = new Set<string>();
-  for (const key of queue.keys.values()) if (key.ready.length > 0) active.add(key.name);
+  for (const key of queue.keys.values()) if (key.ready.length > 0 && !key.paused) active.add(key.name);
   const least = active.size;
   for (const message of model.waiting) {
-    if (message.woken === "maybe" && message.queue === queue) active.add(message.key.name);
+    if (message.woken === "maybe" && message.queue === queue && !message.key.paused) active.add(message.key.name);
   }
   const right = depth === queue.messages.size && inFlight === queue.inFlight && consumers === queue.consumers.size;
   expect(

@@ -67,6 +67,8 @@ function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveri
     expect(message.woken === "maybe", () => `${message.name} is delivered ${earlyBy(model, message, reader)} ms early`);
     wakeNow(model, message);
   }
+  expect(!message.queue.settings.paused, () => `${message.name} is leased, and its queue is paused`);
+  expect(!message.key.paused, () => `${message.name} is leased, and its key is paused`);
   for (const other of message.key.ready) {
     if (other === message) break;
     expect(!goesBefore(other, message), () => `${message.name} is leased out of the order of its key`);
@@ -132,8 +134,9 @@ function checkRoom(consumer: ModelConsumer, bytes: number): void {
 
 /** Nothing that can be delivered waits, once there is nothing more to do. */
 export function checkIdle(queue: ModelQueue): void {
+  if (queue.settings.paused) return;
   let ready = false;
-  for (const key of queue.keys.values()) ready ||= key.ready.length > 0;
+  for (const key of queue.keys.values()) ready ||= key.ready.length > 0 && !key.paused;
   if (!ready) return;
   for (const consumer of queue.consumers) {
     const takesAny =

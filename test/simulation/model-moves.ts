@@ -1,5 +1,6 @@
 // How messages leave their queue: gone, or to a dead-letter queue with all that belongs to them.
 import { defaultQueueSettings } from "../../server/src/core/queue-settings.ts";
+import type { RemovedMutation } from "../../server/src/core/mutations.ts";
 import type { AttemptEnd, DeadLetterReason } from "../../server/src/core/retry-policy.ts";
 import { expect } from "./failure.ts";
 import type { Model } from "./model.ts";
@@ -7,7 +8,7 @@ import type { ModelMessage, ModelQueue } from "./model-state.ts";
 import type { TurnReader } from "./turn-reader.ts";
 
 /** Reads that the message is gone; it stands in no list. */
-export function checkRemoved(model: Model, reader: TurnReader, message: ModelMessage, by: "ack" | "ttl"): void {
+export function checkRemoved(model: Model, reader: TurnReader, message: ModelMessage, by: RemovedMutation["by"]): void {
   const mutation = reader.mutation("removed");
   const { queueNumber, sequence } = mutation;
   expect(queueNumber === message.origin && sequence === message.sequence, () => "another message was removed");
@@ -42,10 +43,10 @@ export function checkMoved(
   const source = message.queue;
   expect(!source.isDeadLetterQueue, () => `${message.name} is dead-lettered a second time`);
   const target = targetOf(model, reader, source);
-  const { weight } = message.key;
+  const { ownWeight: weight } = message.key;
   if (model.leaveKey(message)) reader.mutation("forgotten");
   const key = model.keyOf(target, message.key.name);
-  if (key.weight !== weight) {
+  if (key.ownWeight !== weight) {
     const weighed = reader.mutation("weighed");
     const right =
       weighed.queueNumber === target.number && weighed.weight === weight && weighed.fairnessKey === key.name;

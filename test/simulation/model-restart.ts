@@ -16,6 +16,11 @@ import type { ModelMessage } from "./model-state.ts";
 /** The process died and has recovered what was durable. */
 export function restart(model: Model, core: Core, now: Now): void {
   model.started(now);
+  model.serial += 1;
+  model.purges = [];
+  model.redriven.clear();
+  model.maxIdempotencyKeys = core.limits.maxIdempotencyKeys;
+  for (const queue of model.queuesByNumber.values()) queue.uses.restarted();
   model.consumers.clear();
   model.formerHolders.clear();
   restartLeases(model, now);

@@ -52,8 +52,8 @@ function judge(model: Model, queue: ModelQueue, item: SettleItem, who: Settle): 
   const id = parseMessageId(item.id);
   if (id === undefined || id.queueNumber >= model.nextQueueNumber) return unknown;
   const origin = model.queuesByNumber.get(id.queueNumber);
-  // Only dead letters are in a queue that they were not enqueued to.
-  const couldBe = origin === queue || queue.isDeadLetterQueue;
+  // Only dead letters, and those that were redriven, are in a queue that they were not enqueued to.
+  const couldBe = origin === queue || queue.isDeadLetterQueue || origin?.isDeadLetterQueue === true;
   if (origin !== undefined && !(couldBe && id.sequence < origin.nextSequence)) return unknown;
   const message = model.find(id.queueNumber, id.sequence);
   const lease = message?.queue === queue ? message.lease : undefined;

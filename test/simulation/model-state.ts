@@ -1,10 +1,12 @@
 // What the model knows: the same facts as the core, in the plainest form that can be checked by eye.
 import type { ConsumerKind, EnqueueItem, LeaseToken, SettleAction } from "../../server/src/core/commands.ts";
 import type { FailureRecord } from "../../server/src/core/mutations.ts";
+import type { KeyOverride } from "../../server/src/core/queue.ts";
 import type { QueueSettings } from "../../server/src/core/queue-settings.ts";
 import type { AttemptEnd } from "../../server/src/core/retry-policy.ts";
 import { FairShares } from "./fair-shares.ts";
 import type { Span } from "./model-clock.ts";
+import { ModelUses } from "./model-idempotency.ts";
 
 /**
  * When something is due. A duration ends by the steady clock, which nobody sets; what the store says of it is the wall clock's
@@ -73,6 +75,9 @@ export class ModelMessage {
   failure: FailureRecord | undefined;
   lease: ModelLease | undefined;
   deliveries = 0;
+  /** Since when, by the model's count of what happened, it is in its queue and without a lease, and in its state. */
+  entered = 0;
+  touched = 0;
 
   constructor(id: string, queue: ModelQueue, sequence: number, key: ModelKey, item: EnqueueItem, enqueuedAt: number) {
     this.id = id;
@@ -102,8 +107,11 @@ export class ModelKey {
   readonly name: string;
   /** Place in the books of FairShares. */
   readonly index: number;
+  /** An operator's, or else its own. */
   weight = 1;
-  /** Its weight stands in the store. */
+  ownWeight = 1;
+  paused = false;
+  /** Its own weight stands in the store. */
   weighed = false;
   total = 0;
   /** In the order in which they must be delivered. */
@@ -150,6 +158,9 @@ export class ModelQueue {
   readonly messages = new Set<ModelMessage>();
   readonly consumers = new Set<ModelConsumer>();
   readonly shares = new FairShares();
+  /** What an operator has set on keys. */
+  readonly overrides = new Map<string, KeyOverride>();
+  readonly uses = new ModelUses();
 
   constructor(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number) {
     this.number = number;

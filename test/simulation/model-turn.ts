@@ -2,6 +2,8 @@
 import type { TurnUnderWay } from "./broker-process.ts";
 import { checkCommand } from "./model-commands.ts";
 import { checkGrants, checkIdle } from "./model-endings.ts";
+import { checkForgotten } from "./model-idempotency.ts";
+import { checkPurges } from "./model-purges.ts";
 import { checkAskedAgain, checkTimes } from "./model-waiting.ts";
 import type { Model } from "./model.ts";
 import { TurnReader } from "./turn-reader.ts";
@@ -9,9 +11,13 @@ import { TurnReader } from "./turn-reader.ts";
 export function applyTurn(model: Model, turn: TurnUnderWay): void {
   const { coverage } = model;
   const reader = new TurnReader(turn, (queueNumber) => model.queuesByNumber.has(queueNumber));
+  model.serial += 1;
+  checkPurges(model, reader);
   checkAskedAgain(model, reader);
   for (const command of turn.commands) checkCommand(model, reader, command);
+  model.serial += 1;
   checkTimes(model, reader);
+  checkForgotten(model, reader);
   for (const { message } of checkGrants(model, reader)) {
     coverage.deliveries += 1;
     if (message.deliveries > 1) coverage.redeliveries += 1;
@@ -27,7 +33,11 @@ export function applyCatalog(model: Model, turn: TurnUnderWay): void {
   for (const mutation of turn.mutations) {
     if (mutation.type === "queue-created") model.createQueue(mutation);
     else if (mutation.type === "queue-updated") model.updateQueue(mutation);
-    else if (mutation.type === "queue-deleted") {
+    else if (mutation.type === "config-set") model.config.set(mutation);
+    else if (mutation.type === "key-set") {
+      const queue = model.queuesByNumber.get(mutation.queueNumber);
+      if (queue !== undefined) model.override(queue, mutation.fairnessKey, mutation.override);
+    } else if (mutation.type === "queue-deleted") {
       const queue = model.queuesByNumber.get(mutation.queueNumber);
       if (queue !== undefined) model.deleteQueue(queue);
     }

@@ -3,11 +3,14 @@
 // the promises demand must be there.
 import type { EnqueueItem } from "../../server/src/core/commands.ts";
 import type { QueueCreatedMutation, QueueUpdatedMutation } from "../../server/src/core/mutations.ts";
+import type { KeyOverride } from "../../server/src/core/queue.ts";
 import type { Now } from "../../server/src/core/turn.ts";
 import type { Coverage } from "./coverage.ts";
 import { expect } from "./failure.ts";
 import { maxKeys } from "./fair-shares.ts";
 import { PlaceClock } from "./model-clock.ts";
+import { ModelConfig } from "./model-config.ts";
+import type { ModelPurge } from "./model-purges.ts";
 import { ModelDue, ModelKey, ModelMessage, ModelQueue, nameOf, tokenNumber } from "./model-state.ts";
 import type { ModelConsumer, ModelLease } from "./model-state.ts";
 
@@ -32,6 +35,15 @@ export class Model {
   /** Messages that a connection held once, through a lease that it lost. */
   readonly formerHolders = new Map<number, Set<ModelMessage>>();
   readonly clock = new PlaceClock();
+  readonly config = new ModelConfig();
+  /** Those under way, in the order of their requests. */
+  purges: ModelPurge[] = [];
+  /** What each request of a redrive moved, until somebody asks for it. */
+  readonly redriven = new Map<number, ModelMessage[]>();
+  /** Counts everything that happens. */
+  serial = 0;
+  /** Of the core that runs now. */
+  maxIdempotencyKeys = Infinity;
   orphanDeadline = Infinity;
   /** Dead letters of deleted queues, by their names: the records of their failures go one by one. */
   readonly dyingFailures = new Set<number>();
@@ -119,21 +131,45 @@ export class Model {
       // The world names keys k0 to k7.
       key = new ModelKey(name, Number(name.slice(1)) % maxKeys);
       queue.keys.set(name, key);
-      queue.shares.weighed(key.index, 1);
+      this.#heed(queue, key);
+      queue.shares.weighed(key.index, key.weight);
     }
     return key;
   }
 
   weigh(queue: ModelQueue, key: ModelKey, weight: number): void {
-    key.weight = weight;
+    key.ownWeight = weight;
     key.weighed = true;
-    queue.shares.weighed(key.index, weight);
+    this.#heed(queue, key);
+  }
+
+  override(queue: ModelQueue, name: string, override: KeyOverride | undefined): void {
+    if (override === undefined) queue.overrides.delete(name);
+    else queue.overrides.set(name, override);
+    const key = queue.keys.get(name);
+    if (key !== undefined) this.#heed(queue, key);
+  }
+
+  /** What an operator has set on the key stands before its own weight. */
+  #heed(queue: ModelQueue, key: ModelKey): void {
+    const { weight, paused } = queue.overrides.get(key.name) ?? { weight: 0, paused: false };
+    const now = weight === 0 ? key.ownWeight : weight;
+    if (now !== key.weight) {
+      key.weight = now;
+      queue.shares.weighed(key.index, now);
+    }
+    if (paused === key.paused) return;
+    key.paused = paused;
+    if (paused) queue.shares.left(key.index);
+    else if (key.ready.length > 0) queue.shares.resumed(key.index);
   }
 
   /** Neither ready nor waiting yet. */
   addMessage(id: string, queue: ModelQueue, item: EnqueueItem, key: ModelKey, enqueuedAt: number): ModelMessage {
     const message = new ModelMessage(id, queue, queue.nextSequence, key, item, enqueuedAt);
     queue.nextSequence += 1;
+    message.entered = this.serial;
+    message.touched = this.serial;
     queue.messages.add(message);
     this.messages.set(nameOf(message.origin, message.sequence), message);
     key.total += 1;
@@ -153,6 +189,8 @@ export class Model {
   enterKey(message: ModelMessage, queue: ModelQueue, key: ModelKey): void {
     message.queue = queue;
     message.key = key;
+    message.entered = this.serial;
+    message.touched = this.serial;
     queue.messages.add(message);
     key.total += 1;
   }
@@ -174,13 +212,15 @@ export class Model {
   wait(message: ModelMessage, due: ModelDue): void {
     message.waits = due;
     message.woken = "no";
+    message.touched = this.serial;
     this.waiting.add(message);
   }
 
   makeReady(message: ModelMessage): void {
     const { key, queue } = message;
+    message.touched = this.serial;
     key.insert(message);
-    if (key.ready.length === 1) queue.shares.joined(key.index);
+    if (key.ready.length === 1 && !key.paused) queue.shares.joined(key.index);
   }
 
   takeReady(message: ModelMessage): void {
@@ -199,6 +239,7 @@ export class Model {
   startLease(message: ModelMessage, lease: ModelLease, consumer: ModelConsumer): void {
     message.lease = lease;
     message.deliveries += 1;
+    message.touched = this.serial;
     message.queue.inFlight += 1;
     this.leases.add(lease);
     this.everLeased.set(tokenNumber(lease.token), lease);
@@ -226,6 +267,8 @@ export class Model {
     if (lost && consumer !== undefined) this.#remember(consumer.connection, message);
     this.letGo(lease);
     lease.over = true;
+    message.entered = this.serial;
+    message.touched = this.serial;
     message.lease = undefined;
     message.queue.inFlight -= 1;
     this.leases.delete(lease);

@@ -24,8 +24,9 @@ export class Release {
       if (effect.type === "deliver") {
         this.#deliver(effect, bodies.slice(body, body + effect.deliveries.length));
         body += effect.deliveries.length;
-      } else if (effect.type === "decide") this.#world.hooks.asked(effect);
-      else if ("request" in effect) this.#answer(asked.get(effect.request) as Command, effect);
+      } else if (effect.type === "config-changed") this.#world.board.configChanged();
+      else if (effect.type === "decide") this.#world.hooks.asked(effect);
+      else if ("request" in effect) this.#answered(asked.get(effect.request), effect);
       else if (effect.type === "ended") this.#world.clients.streams.delete(effect.consumer);
       else if (effect.type === "lost") this.#world.clients.lost(effect.leases, this.#world.random);
       else if (effect.type === "opened") this.#world.coverage.adopted += effect.adopted.length;
@@ -60,6 +61,12 @@ export class Release {
     mailbox.push({ type: "undelivered", consumer, ordinals, all: damaged.length === deliveries.length });
     coverage.quarantined += damaged.length;
     return damaged;
+  }
+
+  /** A purge is answered turns after its command. */
+  #answered(command: Command | undefined, effect: Effect): void {
+    this.#world.board.answered(effect);
+    if (command !== undefined) this.#answer(command, effect);
   }
 
   #answer(command: Command, effect: Effect): void {

@@ -8,10 +8,10 @@ export interface SeedResult {
 }
 
 /** Throws an error that names the seed and the step. */
-export function runSeed(seed: number, steps: number): SeedResult {
+export async function runSeed(seed: number, steps: number): Promise<SeedResult> {
   const world = new World(seed);
   try {
-    world.run(steps);
+    await world.run(steps);
   } catch (error) {
     const where = `seed ${seed}, step ${world.coverage.steps} of ${steps}, life ${world.life}`;
     throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });

@@ -1,6 +1,6 @@
 // One seed: a broker on a disk, producers and workers around it, and everything that can go wrong. The world decides what
 // happens and when; the model and the clients decide whether it was right.
-import type { Command } from "../../server/src/core/commands.ts";
+import type { Command, IdempotencyKey } from "../../server/src/core/commands.ts";
 import type { Now } from "../../server/src/core/turn.ts";
 import { Actions } from "./actions.ts";
 import { BrokerProcess, type TurnUnderWay } from "./broker-process.ts";
@@ -16,6 +16,8 @@ import { restart } from "./model-restart.ts";
 import { applyCatalog, applyTurn } from "./model-turn.ts";
 import { nextDue } from "./model-waiting.ts";
 import { Model } from "./model.ts";
+import { Switchboard } from "./operations-host.ts";
+import { Operators } from "./operators.ts";
 import { Random } from "./random.ts";
 import { Release } from "./release.ts";
 import { Trace } from "./trace.ts";
@@ -37,42 +39,64 @@ export class World {
   wall = 1_750_000_000_000;
   /** Faults happen; false while the world drains. */
   hostile = true;
-  readonly #disk = new SimulatedDisk();
+  readonly disk = new SimulatedDisk();
+  readonly board = new Switchboard(this);
+  readonly operators = new Operators(this, this.board);
   readonly #actions: Actions;
   readonly #release: Release;
-  #broker: BrokerProcess;
+  broker: BrokerProcess;
   #underWay: TurnUnderWay | undefined;
   #more = false;
+  #nextNumber = 1;
   /** How far the wall clock is from where it would be if nobody had set it. */
   #jumped = 0;
 
   constructor(seed: number) {
     this.random = new Random(seed);
-    this.#broker = new BrokerProcess(this.#disk, this.random, this);
+    this.broker = new BrokerProcess(this.disk, this.random, this);
     this.model.started(this);
+    this.model.maxIdempotencyKeys = this.broker.engine.core.limits.maxIdempotencyKeys;
     this.#actions = new Actions(this);
     this.#release = new Release(this);
   }
 
-  run(steps: number): void {
+  /** Names a request, a consumer, a connection or a body. */
+  number(): number {
+    return this.#nextNumber++;
+  }
+
+  enqueueWith(queue: string, key: IdempotencyKey): void {
+    this.#actions.enqueueWith(queue, key);
+  }
+
+  async run(steps: number): Promise<void> {
     // At least one, and not among the first or last things that happen.
     const certainCrash = this.random.between(Math.floor(steps / 5), Math.floor((steps * 4) / 5));
     for (let step = 0; step < steps; step += 1) {
       this.coverage.steps += 1;
+      this.operators.everyStep();
       this.#actions.act();
       if (step === certainCrash || this.random.oneIn(1_800)) this.#crash();
       else this.#proceed();
+      if (this.board.stirred) await this.#operationsGoOn();
     }
-    this.#drain();
+    await this.#drain();
     this.trace.add(this.coverage.deliveries);
+  }
+
+  async #operationsGoOn(): Promise<void> {
+    await this.board.settle();
+    if (this.operators.failed !== undefined) throw this.operators.failed;
   }
 
   /** The broker goes on at its own pace: a commit takes as long as it takes, and commands wait meanwhile. */
   #proceed(): void {
     if (this.#underWay !== undefined) {
+      // A purge that is under way is as rare.
+      if (this.model.purges.length > 0 && this.random.oneIn(60)) return this.#crash();
       // The moment between the commits of two shards is rare, so it gets more than its share of crashes.
       const { system, data } = this.#underWay;
-      if (system.length > 0 && data.length > 0 && this.random.oneIn(12)) this.#crash(1);
+      if (system.length > 0 && data.length > 0 && this.random.oneIn(25)) this.#crash(1);
       else if (this.random.oneIn(700)) this.#crash();
       else if (this.random.below(10) < 6) this.#commit(this.#underWay);
     } else if (this.random.below(10) < 5) this.#turn();
@@ -80,11 +104,11 @@ export class World {
 
   /** Takes a turn when there is anything to do; false: there was not. */
   #turn(): boolean {
-    if (this.mailbox.length === 0 && !this.#more && !this.#broker.due(this.mono)) return false;
+    if (this.mailbox.length === 0 && !this.#more && !this.broker.due(this.mono)) return false;
     // Now and then the shell lets leases stand for a turn, after a stall.
     const expire = !this.random.oneIn(20);
     const now: Now = { mono: this.mono, wall: this.wall };
-    const turn = this.#broker.turn(this.mailbox.splice(0), now, expire);
+    const turn = this.broker.turn(this.mailbox.splice(0), now, expire);
     this.coverage.turns += 1;
     this.#underWay = turn;
     if (turn.system.length === 0 && turn.data.length === 0) this.#commit(turn);
@@ -98,14 +122,14 @@ export class World {
       this.#reject(turn);
       return;
     }
-    this.#broker.commitSystem(turn);
-    this.#broker.commitData(turn);
+    this.broker.commitSystem(turn);
+    this.broker.commitData(turn);
     this.#durable(turn);
     this.#underWay = undefined;
-    this.#more = turn.more || (!turn.expire && this.#broker.due(this.mono));
-    this.#release.release(turn, this.#broker.bodies(turn));
+    this.#more = turn.more || (!turn.expire && this.broker.due(this.mono));
+    this.#release.release(turn, this.broker.bodies(turn));
     this.#tellEnded();
-    this.#broker.afterRelease();
+    this.broker.afterRelease();
   }
 
   /** Messages that nobody acked and that are gone nevertheless, as promised. */
@@ -127,8 +151,8 @@ export class World {
     }
     applyTurn(model, turn);
     if (coverage.turns % turnsPerComparison !== 0) return;
-    compare(model, this.#broker.engine.core, false);
-    checkFailures(model, this.#disk, false);
+    compare(model, this.broker.engine.core, false);
+    checkFailures(model, this.disk, false);
   }
 
   /** The store refuses a write; whether it is there nevertheless, nobody knows until the store is opened again. */
@@ -137,20 +161,21 @@ export class World {
     const there = this.random.oneIn(2);
     if (turn.system.length > 0 && (turn.data.length === 0 || this.random.oneIn(2))) {
       if (there) {
-        this.#broker.commitSystem(turn);
+        this.broker.commitSystem(turn);
         applyCatalog(this.model, turn);
       }
     } else {
-      this.#broker.commitSystem(turn);
+      this.broker.commitSystem(turn);
       if (there) this.#finishCommit(turn);
       else applyCatalog(this.model, turn);
     }
     if (there) this.coverage.rejectedButThere += 1;
     this.#recover();
+    this.board.reopened();
   }
 
   #finishCommit(turn: TurnUnderWay): void {
-    this.#broker.commitData(turn);
+    this.broker.commitData(turn);
     this.#durable(turn);
   }
 
@@ -161,7 +186,7 @@ export class World {
     const turn = this.#underWay;
     if (turn !== undefined) {
       if (point === 0) coverage.crashesBeforeCommit += 1;
-      else this.#broker.commitSystem(turn);
+      else this.broker.commitSystem(turn);
       if (point === 1) {
         if (turn.system.length > 0 && turn.data.length > 0) coverage.crashesBetweenShards += 1;
         applyCatalog(this.model, turn);
@@ -175,22 +200,24 @@ export class World {
     this.mono = random.below(1_000_000);
     this.wall += random.between(5, 20_000);
     if (random.oneIn(8)) this.wall += this.#jump();
+    if (this.model.purges.some(({ removed }) => removed > 0)) coverage.purgesKilled += 1;
     this.#recover();
+    this.operators.killed();
   }
 
   #recover(): void {
     this.life += 1;
-    this.coverage.checkpoints += this.#broker.checkpoints;
+    this.coverage.checkpoints += this.broker.checkpoints;
     this.#tellEnded();
     this.mailbox.length = 0;
     this.hooks.killed();
     this.#underWay = undefined;
     this.#more = false;
     this.clients.disconnected();
-    this.#broker = new BrokerProcess(this.#disk, this.random, this);
-    restart(this.model, this.#broker.engine.core, this);
-    compare(this.model, this.#broker.engine.core, true);
-    checkFailures(this.model, this.#disk, false);
+    this.broker = new BrokerProcess(this.disk, this.random, this);
+    restart(this.model, this.broker.engine.core, this);
+    compare(this.model, this.broker.engine.core, true);
+    checkFailures(this.model, this.disk, false);
   }
 
   #pass(milliseconds: number): void {
@@ -220,45 +247,58 @@ export class World {
   }
 
   /** Runs until there is nothing more to do now. */
-  settle(): void {
-    for (let turns = 0; ; turns += 1) {
+  async settle(): Promise<void> {
+    for (let turns = 0; await this.oneTurn(); turns += 1) {
       expect(turns < 10_000, () => "there is always more to do");
-      if (this.#underWay !== undefined) this.#commit(this.#underWay);
-      else if (!this.#turn()) return;
     }
+  }
+
+  /** Takes a turn and commits it; false: there was nothing to do. */
+  async oneTurn(): Promise<boolean> {
+    let did = this.#underWay !== undefined || this.#turn();
+    if (this.#underWay !== undefined) this.#commit(this.#underWay);
+    if (this.board.stirred) {
+      did = true;
+      await this.#operationsGoOn();
+    }
+    return did;
   }
 
   /** Without faults everything that is not acked gets delivered, acked, and is gone. */
-  #drain(): void {
+  async #drain(): Promise<void> {
     this.hostile = false;
-    this.settle();
-    const { core } = this.#broker.engine;
+    await this.settle();
+    this.operators.letGo();
+    await this.settle();
+    await this.operators.redriveAll(() => this.#crash());
+    await this.settle();
+    const { core } = this.broker.engine;
     // Also what was leased from queues that are gone since.
     for (let rounds = 0; this.#actions.anythingLeft() || core.state.leases.size > 0; rounds += 1) {
       expect(rounds < 400, () => `${this.model.depth} messages are stuck`);
-      this.#actions.drainOnce();
+      await this.#actions.drainOnce();
       const wait = nextDue(this.model, this);
       this.#pass(wait < Infinity && this.model.waiting.size === this.#actions.left() ? Math.max(wait, 1) : 1_000);
       this.hooks.answer();
-      this.settle();
+      await this.settle();
     }
-    this.coverage.checkpoints += this.#broker.checkpoints;
+    this.coverage.checkpoints += this.broker.checkpoints;
     this.#actions.checkNothingLost();
     compare(this.model, core, true);
-    this.#checkpointTwice();
-    checkLeftovers(this.model, this.#disk);
-    checkFailures(this.model, this.#disk, true);
+    await this.#checkpointTwice();
+    checkLeftovers(this.model, this.disk);
+    checkFailures(this.model, this.disk, true);
   }
 
   /** The second one writes down what the slices of the first one have changed. */
-  #checkpointTwice(): void {
-    const { checkpoint } = this.#broker.engine;
+  async #checkpointTwice(): Promise<void> {
+    const { checkpoint } = this.broker.engine;
     for (let times = 0; times < 2; times += 1) {
       if (!checkpoint.active) checkpoint.begin();
       for (let turns = 0; checkpoint.active; turns += 1) {
         expect(turns < 1_000, () => "a checkpoint does not end");
-        this.#broker.afterRelease();
-        this.settle();
+        this.broker.afterRelease();
+        await this.settle();
       }
     }
   }

@@ -1,8 +1,9 @@
 // One life of the core with its journal: from a recovery to the next. Commands in, operations for the disk and effects
 // out, all synchronous, so that the simulation drives the very same thing as the shell does.
 import type { Command } from "../core/commands.ts";
-import { Core, type CoreLimits } from "../core/core.ts";
+import { Core } from "../core/core.ts";
 import type { Delivery, Effect } from "../core/effects.ts";
+import type { CoreLimits } from "../core/limits.ts";
 import { type StoredLease, Restorer } from "../core/restore.ts";
 import { MessageState } from "../core/message-table.ts";
 import type { Mutation } from "../core/mutations.ts";

@@ -1,5 +1,5 @@
 // The one way to a running broker: opens the store, rebuilds the core, starts the turns.
-import { defaultLimits } from "../core/core.ts";
+import { defaultLimits } from "../core/limits.ts";
 import { defaultCheckpointOptions } from "../storage/journal/checkpoint.ts";
 import type { Storage } from "../storage/port.ts";
 import type { TurnObserver } from "../telemetry/turn-observer.ts";

@@ -164,3 +164,22 @@ describe("messages in every state", () => {
     }
   });
 });
+
+test("a dead letter of the queue that it was enqueued to leaves no record when that queue is deleted before a crash", () => {
+  const driver = new EngineDriver(never);
+  driver.turn({ type: "create-queue", request: 1, name: "q", settings: defaultQueueSettings });
+  const before = driver.turn(enqueue("q.dlq", {}));
+  const name = before.mutations.flatMap((each) =>
+    each.type === "enqueued" ? [{ queueNumber: each.lane.queueNumber, sequence: each.sequence }] : [],
+  );
+  // Redriven, it fails again and comes back to where it began.
+  driver.turn({ type: "redrive", request: 4, queue: "q.dlq", messages: name });
+  const [delivery] = deliveriesOf(driver.turn(open(1, "q", 1)).effects);
+  driver.turn(settle("q", [delivery, { deadLetter: true }]));
+  const { queueNumber, sequence } = name[0]!;
+  assert.ok(driver.store.get(failureKey(queueNumber, sequence)) !== undefined);
+  driver.turn({ type: "delete-queue", request: 5, name: "q.dlq" });
+  const after = new EngineDriver(never, driver.store, driver.time);
+  after.turn(enqueue("q", {}));
+  assert.equal(after.store.get(failureKey(queueNumber, sequence)), undefined);
+});

@@ -12,6 +12,7 @@ import { type Failure, failure, invariant } from "./errors.ts";
 import { enqueueAll } from "./enqueuing.ts";
 import { unknownQueue } from "./failures.ts";
 import { FormerHolders, ReadyClock, closeConsumer, expireLeases, leaveQueue } from "./lease-endings.ts";
+import { type CoreLimits, defaultLimits } from "./limits.ts";
 import { operate } from "./operations.ts";
 import { Orphans } from "./orphans.ts";
 import { Purges } from "./purges.ts";
@@ -24,30 +25,11 @@ import { queueStats, summaryOf } from "./queue-stats.ts";
 import { deliver } from "./scheduling.ts";
 import { settleAll } from "./settlement.ts";
 import { State } from "./state.ts";
-import { type Entropy, type Now, Turn, type TurnLimits, type TurnResult } from "./turn.ts";
+import { type Entropy, type Now, Turn, type TurnResult } from "./turn.ts";
 import { expireMessages, wakeDue } from "./waiting.ts";
 
 /** How often the wall clock is looked at while messages wait for a time of day, milliseconds. */
 const wallClockMs = 1_000;
-
-export interface CoreLimits extends TurnLimits {
-  /** Queues at most; default 10,000. */
-  readonly maxQueues: number;
-  /** Leases that one turn grants at most. */
-  readonly leasesPerTurn: number;
-  /** Messages that one turn wakes, and expired leases and messages that it ends, at most. */
-  readonly slicePerTurn: number;
-  /** Messages of purged and deleted queues, and idempotency keys, that one turn drops at most. Nobody waits for them in a
-   * hurry, and whoever is served meanwhile waits for one such turn and its commit: some 0.3 ms of it. */
-  readonly dropsPerTurn: number;
-}
-
-export const defaultLimits: CoreLimits = {
-  maxQueues: 10_000,
-  leasesPerTurn: 2_000,
-  slicePerTurn: 5_000,
-  dropsPerTurn: 250,
-};
 
 export class Core {
   readonly state: State;
@@ -67,7 +49,7 @@ export class Core {
   /** Of the last turn. */
   #now: Now = { mono: 0, wall: 0 };
   #dropping = false;
-  readonly #limits: CoreLimits;
+  readonly limits: CoreLimits;
   readonly #entropy: Entropy;
   #turn: Turn | undefined;
 
@@ -75,12 +57,12 @@ export class Core {
   constructor(salt: number, entropy: Entropy, limits: CoreLimits = defaultLimits) {
     this.state = new State(salt);
     this.#entropy = entropy;
-    this.#limits = limits;
+    this.limits = limits;
   }
 
   begin(now: Now): void {
     const steady = now.mono + this.startClock(now);
-    const turn = new Turn(now, steady, this.#entropy, this.#limits);
+    const turn = new Turn(now, steady, this.#entropy, this.limits);
     this.#turn = turn;
     // Before the commands: a message that came in the very turn that deletes or purges its queue has no place in storage yet.
     this.#dropping = this.state.dying.step(this.state, turn);
@@ -378,10 +360,10 @@ export class Core {
         metadata: { queue: name },
       });
     }
-    if (countedQueues(state) >= this.#limits.maxQueues) {
+    if (countedQueues(state) >= this.limits.maxQueues) {
       return failure(
         "TOO_MANY_QUEUES",
-        `there are ${this.#limits.maxQueues} queues already; delete one, or raise limits.max_queues`,
+        `there are ${this.limits.maxQueues} queues already; delete one, or raise limits.max_queues`,
       );
     }
     if (state.nextQueueNumber > maxQueueNumber - 1) {

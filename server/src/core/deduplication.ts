@@ -2,7 +2,7 @@
 import type { IdempotencyKey, KeyUse } from "./commands.ts";
 import type { Duplicate } from "./effects.ts";
 import { type Failure, failure } from "./errors.ts";
-import { IdempotencyRecords, type KeyHash, maxIdempotencyRecords } from "./idempotency.ts";
+import { IdempotencyRecords, type KeyHash } from "./idempotency.ts";
 import { formatMessageId } from "./message-id.ts";
 import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
@@ -19,11 +19,12 @@ export function firstUse(state: State, turn: Turn, queue: Queue, key: Idempotenc
   if (use !== undefined) {
     return { duplicateOf: formatMessageId(use.enqueuedAt, queue.number, use.sequence, state.salt) };
   }
-  if (records.size < maxIdempotencyRecords) return undefined;
+  const { maxIdempotencyKeys } = turn.limits;
+  if (records.size < maxIdempotencyKeys) return undefined;
   const retryAfterMs = Math.max(1, Math.ceil(records.firstExpiry - turn.steady));
   return failure(
     "IDEMPOTENCY_WINDOW_FULL",
-    `queue "${queue.name}" remembers ${maxIdempotencyRecords} idempotency keys already; try again when the first of them are forgotten`,
+    `queue "${queue.name}" remembers ${maxIdempotencyKeys} idempotency keys already; try again when the first of them are forgotten`,
     { metadata: { queue: queue.name }, retryAfterMs },
   );
 }

@@ -6,9 +6,6 @@ import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
-/** Rows of the table that one turn looks at, at most. */
-const rowsPerTurn = 10_000;
-
 /** Deleted queues whose messages still have to go: one walk over the table for all that died before it began. */
 export class DyingQueues {
   readonly #waiting: Queue[] = [];
@@ -48,7 +45,7 @@ export class DyingQueues {
   /** The row to go on with, or none at the end. */
   #walk(state: State, turn: Turn, from: number): number {
     const { table } = state;
-    let left = rowsPerTurn;
+    let left = turn.limits.rowsPerTurn;
     for (let slot = table.usedFrom(from); slot !== none; slot = table.usedFrom(slot + 1)) {
       if (left === 0 || turn.dropBudget <= 0) return slot;
       left -= 1;

@@ -6,6 +6,7 @@ import type { ConfigChange } from "./runtime-config.ts";
 import type { MessageView } from "./message-view.ts";
 import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
+import type { MessageName } from "./redrive.ts";
 import type { AttemptEnd } from "./retry-policy.ts";
 
 /** The key of the message was used before, for the message with this id. */
@@ -134,7 +135,13 @@ export type Reply =
       readonly ids: readonly (string | undefined)[];
     }
   | { readonly type: "explained"; readonly request: RequestId; readonly explanation: Explanation }
-  | { readonly type: "redriven"; readonly request: RequestId; readonly messages: number }
+  | {
+      readonly type: "redriven";
+      readonly request: RequestId;
+      readonly messages: number;
+      /** What is enqueued next to either queue will have these names. */
+      readonly next: readonly MessageName[];
+    }
   | { readonly type: "purged"; readonly request: RequestId; readonly messages: number }
   | { readonly type: "failed"; readonly request: RequestId; readonly failure: Failure }
   | {

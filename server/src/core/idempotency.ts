@@ -5,9 +5,6 @@
 // forgotten from the front. An open-addressed index finds them. About 50 bytes each.
 import { invariant } from "./errors.ts";
 
-/** Records of one queue at most; beyond, enqueues with a key are refused. */
-export const maxIdempotencyRecords = 1_000_000;
-
 /** An idempotency key as the core knows it: four words of 32 bits. */
 export interface KeyHash {
   readonly a: number;

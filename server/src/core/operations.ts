@@ -74,7 +74,7 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
       return "later";
     case "scan": {
       const { filter, after, limit, row } = command;
-      return { type: "scanned", request, ...scan(core, queue, filter, after, limit, row) };
+      return { type: "scanned", request, ...scan(core, queue, filter, after, limit, row, turn.limits.rowsPerSearch) };
     }
     case "get-messages": {
       const slots = command.ids.map((id) => find(core.state, queue, id)).filter((slot) => slot !== undefined);
@@ -91,7 +91,9 @@ function run(core: Operated, turn: Turn, queue: Queue, command: Operation): Repl
     case "redrive": {
       const to = redriveTarget(core.state, queue);
       if ("reason" in to) return to;
-      return { type: "redriven", request, messages: redrive(core, turn, queue, to, command.messages) };
+      const messages = redrive(core, turn, queue, to, command.messages);
+      const next = [queue, to].map(({ number, nextSequence }) => ({ queueNumber: number, sequence: nextSequence }));
+      return { type: "redriven", request, messages, next };
     }
   }
 }

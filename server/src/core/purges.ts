@@ -8,9 +8,6 @@ import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
-/** Rows of the table that one turn looks at, at most. */
-const rowsPerTurn = 10_000;
-
 interface Purge {
   readonly queue: Queue;
   /** Those of the queue itself that were enqueued later stay. */
@@ -49,7 +46,7 @@ export class Purges {
   #walk(state: State, turn: Turn, purge: Purge): boolean {
     const { table } = state;
     const { queue } = purge;
-    let left = rowsPerTurn;
+    let left = turn.limits.rowsPerTurn;
     for (let slot = table.usedFrom(purge.row); slot !== none; slot = table.usedFrom(slot + 1)) {
       if (left === 0 || turn.dropBudget <= 0) {
         purge.row = slot;

@@ -112,11 +112,6 @@ export class Restorer {
     }
   }
 
-  /** Whether it was a dead letter when its queue was deleted; of a deleted queue the kind is not known. */
-  mayHaveFailure(slot: number): boolean {
-    return this.#core.state.laneOf(slot).queueNumber !== this.#core.state.table.queueNumber(slot);
-  }
-
   expiresAt(slot: number, wall: number): void {
     this.#core.state.table.setExpiresAt(slot, wall);
   }

@@ -3,9 +3,7 @@
 import { none } from "./message-table.ts";
 import { type MessageView, type StateName, type Times, stateName, viewOf } from "./message-view.ts";
 import type { Queue } from "./queue.ts";
-
-/** Rows of the table that one slice looks at. */
-const rowsPerSlice = 20_000;
+import type { MessageName } from "./redrive.ts";
 
 /** What is absent does not matter. Times are those of the wall clock. */
 export interface MessageFilter {
@@ -13,6 +11,12 @@ export interface MessageFilter {
   readonly fairnessKey?: string | undefined;
   readonly enqueuedAfter?: number | undefined;
   readonly enqueuedBefore?: number | undefined;
+  /** Of what was enqueued to these queues, only what has a lower sequence: whatever the clocks show, nothing newer. */
+  readonly below?: readonly MessageName[] | undefined;
+}
+
+export function isBelow({ queueNumber, sequence }: MessageName, below: MessageFilter["below"]): boolean {
+  return below?.every((each) => each.queueNumber !== queueNumber || sequence < each.sequence) ?? true;
 }
 
 /** The place of a message in the order of a scan. */
@@ -33,7 +37,10 @@ export function comparePlaces(a: ScanPlace, b: ScanPlace): number {
   return a.enqueuedAt - b.enqueuedAt || a.queueNumber - b.queueNumber || a.sequence - b.sequence;
 }
 
-/** @param limit messages of one slice at most */
+/**
+ * @param limit messages of one slice at most
+ * @param rows of the table that one slice looks at
+ */
 export function scan(
   times: Times,
   queue: Queue,
@@ -41,6 +48,7 @@ export function scan(
   after: ScanPlace | undefined,
   limit: number,
   row: number,
+  rows: number,
 ): ScanSlice {
   const { state } = times;
   const { table } = state;
@@ -48,7 +56,7 @@ export function scan(
   /** Beyond it nothing is of interest any more. */
   let bar: ScanPlace | undefined;
   let next: number | undefined;
-  let left = rowsPerSlice;
+  let left = rows;
   for (let slot = table.usedFrom(row); slot !== none; slot = table.usedFrom(slot + 1)) {
     if (left === 0) {
       next = slot;
@@ -62,6 +70,7 @@ export function scan(
     if (filter.fairnessKey !== undefined && key.name !== filter.fairnessKey) continue;
     if (filter.states !== undefined && !filter.states.includes(stateName(state, slot))) continue;
     const place = { enqueuedAt, queueNumber: table.queueNumber(slot), sequence: table.sequence(slot), slot };
+    if (!isBelow(place, filter.below)) continue;
     if (after !== undefined && comparePlaces(place, after) <= 0) continue;
     if (bar !== undefined && comparePlaces(place, bar) >= 0) continue;
     found.push(place);

@@ -2,6 +2,7 @@
 import type { LeaseToken } from "./commands.ts";
 import type { Consumer } from "./consumer.ts";
 import type { Effect, LostLease } from "./effects.ts";
+import type { CoreLimits } from "./limits.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** Both clocks, read by the shell at the beginning of the turn; milliseconds. */
@@ -16,13 +17,6 @@ export interface Now {
 export interface Entropy {
   readonly words: Uint32Array;
   left: number;
-}
-
-/** What one turn may do of each. */
-export interface TurnLimits {
-  readonly leasesPerTurn: number;
-  readonly slicePerTurn: number;
-  readonly dropsPerTurn: number;
 }
 
 export class Turn {
@@ -41,11 +35,13 @@ export class Turn {
   sliceBudget: number;
   /** How many more messages of purged or deleted queues this turn may drop; of its own, so that they hold up no expiry. */
   dropBudget: number;
+  readonly limits: CoreLimits;
 
-  constructor(now: Now, steady: number, entropy: Entropy, limits: TurnLimits) {
+  constructor(now: Now, steady: number, entropy: Entropy, limits: CoreLimits) {
     this.now = now;
     this.steady = steady;
     this.entropy = entropy;
+    this.limits = limits;
     this.leaseBudget = limits.leasesPerTurn;
     this.sliceBudget = limits.slicePerTurn;
     this.dropBudget = limits.dropsPerTurn;

@@ -1,7 +1,7 @@
 // Long operations go in slices: what one turn does is bounded, and others are served in between. Counted, not timed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultLimits } from "../../core/core.ts";
+import { defaultLimits } from "../../core/limits.ts";
 import type { ScanPlace } from "../../core/scan.ts";
 import type { Outcome } from "../contract.ts";
 import type { MessagePage, RedriveOrder } from "../operations-contract.ts";
@@ -120,6 +120,20 @@ test("a redrive of more than one walk finds every message once, though each fail
   assert.deepEqual(result, { redriven: messages, examined: messages });
   worker.close(0);
   assert.ok(Math.max(...seen.values()) === 1, "none came twice");
+});
+
+test("a redrive finds what was enqueued before somebody set the wall clock back, as its dry run does", async () => {
+  const rig = await rigWith("q.dlq", 30);
+  rig.clock.set(-86_400_000);
+  await rig.enqueue(itemOf("q.dlq", "of today"));
+  for (const [dryRun, redriven] of [
+    [true, 31],
+    [false, 31],
+    [false, 0],
+  ] as const) {
+    const result = valueOf(await rig.broker.operations.redrive({ ...all, dryRun }, nothing, unheard));
+    assert.equal(result.redriven, redriven);
+  }
 });
 
 test("progress is told a few times a second at most", async () => {

@@ -2,7 +2,7 @@
 // slices, one a turn, so that others are served in between; here the slices are put together.
 import { parseMessageId } from "../../core/message-id.ts";
 import type { MessageView } from "../../core/message-view.ts";
-import { type MessageFilter, type ScanPlace, comparePlaces } from "../../core/scan.ts";
+import { type MessageFilter, type ScanPlace, comparePlaces, isBelow } from "../../core/scan.ts";
 import type { Outcome } from "../contract.ts";
 import type { SearchFilter } from "../operations-contract.ts";
 import { type OperationsHost, ask, map } from "./host.ts";
@@ -21,8 +21,8 @@ export async function findCandidates(
     return map(found, (views) => views.slice(0, limit));
   }
   // Of the filter, only what the core knows goes to it.
-  const { states, fairnessKey, enqueuedAfter, enqueuedBefore } = filter;
-  const known: MessageFilter = { states, fairnessKey, enqueuedAfter, enqueuedBefore };
+  const { states, fairnessKey, enqueuedAfter, enqueuedBefore, below } = filter;
+  const known: MessageFilter = { states, fairnessKey, enqueuedAfter, enqueuedBefore, below };
   let found: MessageView[] = [];
   for (let row: number | undefined = 0; row !== undefined;) {
     signal?.throwIfAborted();
@@ -61,8 +61,10 @@ async function byId(
 }
 
 /** What the core asks of the messages that it walks over. */
-function passes(view: MessageView, { states, fairnessKey, enqueuedAfter, enqueuedBefore }: MessageFilter): boolean {
+function passes(view: MessageView, filter: MessageFilter): boolean {
+  const { states, fairnessKey, enqueuedAfter, enqueuedBefore, below } = filter;
   return (
+    isBelow(view, below) &&
     (states === undefined || states.includes(view.state)) &&
     (fairnessKey === undefined || view.fairnessKey === fairnessKey) &&
     view.enqueuedAt > (enqueuedAfter ?? -1) &&

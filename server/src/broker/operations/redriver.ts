@@ -6,15 +6,15 @@
 // stays moved; nothing is moved twice, because what was moved is in the dead-letter queue no longer.
 //
 // May never happen: a message that the same run moves twice. The run goes through the messages in one order and looks at
-// none twice, so one that is dead-lettered again lies behind it; and it leaves what was enqueued after it began, so that
-// a producer of messages that fail at once cannot keep it going for ever.
+// none twice, so one that is dead-lettered again lies behind it; and it leaves what was enqueued after it began, known by
+// its sequence, whatever was done to the clocks: a producer of messages that fail at once cannot keep it going for ever.
 import type { StateName } from "../../core/message-view.ts";
 import type { ScanPlace } from "../../core/scan.ts";
 import type { Clock } from "../clock.ts";
 import type { Outcome } from "../contract.ts";
 import type { RedriveOrder, RedriveProgress, SearchFilter, StoredMessage } from "../operations-contract.ts";
 import { findCandidates } from "./candidates.ts";
-import { type OperationsHost, change } from "./host.ts";
+import { type Answer, type OperationsHost, change } from "./host.ts";
 import { Sieve } from "./sieve.ts";
 
 /** Messages of one slice at most. */
@@ -32,7 +32,7 @@ const movable: readonly StateName[] = ["ready", "delayed", "scheduled"];
 export class Redriver {
   readonly #host: OperationsHost;
   readonly #order: RedriveOrder;
-  readonly #filter: SearchFilter;
+  #filter: SearchFilter;
   readonly #signal: AbortSignal;
   readonly #tell: (progress: RedriveProgress) => void;
   readonly #pace: Pace;
@@ -50,11 +50,7 @@ export class Redriver {
     const { filter } = order;
     this.#host = host;
     this.#order = order;
-    this.#filter = {
-      ...filter,
-      states: filter.states?.filter((state) => movable.includes(state)) ?? movable,
-      enqueuedBefore: Math.min(filter.enqueuedBefore ?? Infinity, host.clock.wall() + 1),
-    };
+    this.#filter = { ...filter, states: filter.states?.filter((state) => movable.includes(state)) ?? movable };
     this.#signal = signal;
     this.#tell = progress;
     this.#pace = new Pace(order.dryRun ? 0 : order.ratePerSecond);
@@ -67,6 +63,7 @@ export class Redriver {
     // Moves nothing, and tells whether anything can be moved from there.
     const checked = await this.#move([]);
     if (!checked.ok) return checked;
+    this.#filter = { ...this.#filter, below: checked.value.next };
     for (let after: ScanPlace | undefined; ;) {
       const { queue } = this.#order;
       const found = await findCandidates(this.#host, queue, this.#filter, after, messagesPerSearch, this.#signal);
@@ -98,23 +95,17 @@ export class Redriver {
         await this.#pace.wait(this.#host.clock, this.#signal);
         const moved = await this.#move(slice);
         if (!moved.ok) return moved;
-        this.#redriven += moved.value;
+        this.#redriven += moved.value.messages;
         this.#report();
       }
     }
     return undefined;
   }
 
-  async #move(messages: readonly StoredMessage[]): Promise<Outcome<number>> {
+  #move(messages: readonly StoredMessage[]): Promise<Outcome<Answer<"redriven">>> {
     const names = messages.map(({ view: { queueNumber, sequence } }) => ({ queueNumber, sequence }));
     const { queue } = this.#order;
-    const moved = await change(this.#host, "redriven", (request) => ({
-      type: "redrive",
-      request,
-      queue,
-      messages: names,
-    }));
-    return moved.ok ? { ok: true, value: moved.value.messages } : moved;
+    return change(this.#host, "redriven", (request) => ({ type: "redrive", request, queue, messages: names }));
   }
 
   #report(): void {

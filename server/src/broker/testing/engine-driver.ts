@@ -1,6 +1,6 @@
 // Drives an engine turn by turn over a store in memory, with the slices of its checkpoints, as the shell does.
 import type { Command } from "../../core/commands.ts";
-import { defaultLimits } from "../../core/core.ts";
+import { defaultLimits } from "../../core/limits.ts";
 import type { CheckpointOptions, LoadedRecords } from "../../storage/journal/checkpoint.ts";
 import { payloadKey, recoveryRange } from "../../storage/journal/keys.ts";
 import type { PayloadRecord } from "../../storage/journal/ledger.ts";

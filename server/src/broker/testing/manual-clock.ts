@@ -25,6 +25,11 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Somebody sets the wall clock. */
+  set(by: number): void {
+    this.#wall += by;
+  }
+
   get timers(): number {
     return this.#timers.size;
   }

@@ -1,9 +1,10 @@
 // Drives a core the way the broker's shell does: turns of commands, then the effects of the turn to whom they concern.
 // Time moves only when a test moves it, and every turn ends with a check of all invariants.
 import type { Command, EnqueueItem, LeaseToken, OpenConsumer, SettleAction, SettleItem } from "../commands.ts";
-import { Core, type CoreLimits, defaultLimits } from "../core.ts";
+import { Core } from "../core.ts";
 import type { Delivery, Effect, EnqueueOutcome, QueueStats, Reply, SettleOutcome } from "../effects.ts";
 import type { Failure, Reason } from "../errors.ts";
+import { type CoreLimits, defaultLimits } from "../limits.ts";
 import type { Mutation } from "../mutations.ts";
 import { type QueueSettings, defaultQueueSettings } from "../queue-settings.ts";
 import type { Entropy, TurnResult } from "../turn.ts";

@@ -23,10 +23,24 @@ interface Segment {
   left: number;
 }
 
+interface Mark {
+  /** Uses up to this commit are released. */
+  readonly commit: number;
+  readonly key: KeyHash;
+}
+
 interface OfQueue {
   readonly segments: Segment[];
-  /** Marks of released keys, with the commit of their release. */
-  readonly released: { readonly commit: number; readonly key: KeyHash }[];
+  /** Marks of released keys by their text, the oldest first; those found at start come in any order. */
+  released: Map<string, Mark>;
+  sorted: boolean;
+}
+
+/** By the commit under way. */
+interface Release {
+  readonly queueNumber: number;
+  readonly key: KeyHash;
+  usedAgain: boolean;
 }
 
 /** Deletions that a commit takes along when a queue is gone. */
@@ -35,25 +49,34 @@ const deletionsPerCommit = 1_000;
 export class IdempotencyStore {
   readonly #queues = new Map<number, OfQueue>();
   readonly #used = new Map<number, KeyUsedMutation[]>();
+  readonly #releases = new Map<string, Release>();
+  /** How many keys of which queues the commit under way forgets. */
+  readonly #forgotten = new Map<number, number>();
   /** Of deleted queues. */
   readonly #dead: Uint8Array[] = [];
   readonly #out = new ByteWriter();
 
   used(mutation: KeyUsedMutation): void {
+    if (this.#releases.size > 0) {
+      const release = this.#releases.get(markName(mutation.queueNumber, mutation.key));
+      if (release !== undefined) release.usedAgain = true;
+    }
     const uses = this.#used.get(mutation.queueNumber);
     if (uses === undefined) this.#used.set(mutation.queueNumber, [mutation]);
     else uses.push(mutation);
   }
 
-  released({ queueNumber, key }: KeyReleasedMutation, commit: number, ops: Op[]): void {
-    const put = releasedKey(queueNumber, key);
-    this.#out.varint(commit);
-    ops.push({ put, value: seal(put, this.#out.take(envelopeBytes)) });
-    this.#of(queueNumber).released.push({ commit, key });
+  released({ queueNumber, key }: KeyReleasedMutation): void {
+    this.#releases.set(markName(queueNumber, key), { queueNumber, key, usedAgain: false });
   }
 
-  forgotten(queueNumber: number, count: number, ops: Op[]): void {
-    const { segments, released } = this.#of(queueNumber);
+  /** The oldest ones; those of the commit under way may be among them. */
+  forgotten(queueNumber: number, count: number): void {
+    this.#forgotten.set(queueNumber, count + (this.#forgotten.get(queueNumber) ?? 0));
+  }
+
+  #forget(queueNumber: number, count: number, ops: Op[]): void {
+    const { segments } = this.#of(queueNumber);
     for (let left = count; left > 0;) {
       const oldest = segments[0];
       if (oldest === undefined) break;
@@ -64,17 +87,33 @@ export class IdempotencyStore {
       ops.push({ del: idempotencyKey(queueNumber, oldest.commit) });
       segments.shift();
     }
-    while (released[0] !== undefined && released[0].commit < (segments[0]?.commit ?? Infinity)) {
-      ops.push({ del: releasedKey(queueNumber, released[0].key) });
-      released.shift();
+    this.#forgetMarks(queueNumber, ops);
+  }
+
+  /** Those that are of no use any more: no use of before that commit is left. */
+  #forgetMarks(queueNumber: number, ops: Op[]): void {
+    const of = this.#of(queueNumber);
+    const before = of.segments[0]?.commit ?? Infinity;
+    if (!of.sorted) of.released = new Map([...of.released].sort(([, a], [, b]) => a.commit - b.commit));
+    of.sorted = true;
+    for (const [name, { commit, key }] of of.released) {
+      if (commit >= before) return;
+      of.released.delete(name);
+      ops.push({ del: releasedKey(queueNumber, key) });
     }
   }
 
   queueDeleted(queueNumber: number): void {
     const { segments, released } = this.#of(queueNumber);
     for (const { commit } of segments) this.#dead.push(idempotencyKey(queueNumber, commit));
-    for (const { key } of released) this.#dead.push(releasedKey(queueNumber, key));
+    for (const { key } of released.values()) this.#dead.push(releasedKey(queueNumber, key));
     this.#queues.delete(queueNumber);
+    // What the same turn did before.
+    this.#used.delete(queueNumber);
+    this.#forgotten.delete(queueNumber);
+    for (const [name, release] of this.#releases) {
+      if (release.queueNumber === queueNumber) this.#releases.delete(name);
+    }
   }
 
   /** The records of the commit under way. */
@@ -92,7 +131,23 @@ export class IdempotencyStore {
       this.foundSegment(queueNumber, commit, uses.length);
     }
     this.#used.clear();
+    for (const [name, release] of this.#releases) this.#writeMark(name, release, commit, ops);
+    this.#releases.clear();
+    for (const [queueNumber, count] of this.#forgotten) this.#forget(queueNumber, count, ops);
+    this.#forgotten.clear();
     for (const del of this.#dead.splice(0, deletionsPerCommit)) ops.push({ del });
+  }
+
+  #writeMark(name: string, { queueNumber, key, usedAgain }: Release, commit: number, ops: Op[]): void {
+    const put = releasedKey(queueNumber, key);
+    // A use of the same commit that came after the release counts; one that came before it is forgotten for the later one.
+    const upTo = usedAgain ? commit - 1 : commit;
+    this.#out.varint(upTo);
+    ops.push({ put, value: seal(put, this.#out.take(envelopeBytes)) });
+    const { released } = this.#of(queueNumber);
+    // Behind those of before, also where it replaces one of them.
+    released.delete(name);
+    released.set(name, { commit: upTo, key });
   }
 
   /** At start. */
@@ -101,19 +156,23 @@ export class IdempotencyStore {
   }
 
   foundReleased(queueNumber: number, commit: number, key: KeyHash): void {
-    const { released } = this.#of(queueNumber);
-    released.push({ commit, key });
-    released.sort((a, b) => a.commit - b.commit);
+    const of = this.#of(queueNumber);
+    of.released.set(markName(queueNumber, key), { commit, key });
+    of.sorted = false;
   }
 
   #of(queueNumber: number): OfQueue {
     let known = this.#queues.get(queueNumber);
     if (known === undefined) {
-      known = { segments: [], released: [] };
+      known = { segments: [], released: new Map(), sorted: true };
       this.#queues.set(queueNumber, known);
     }
     return known;
   }
+}
+
+function markName(queueNumber: number, { a, b, c, d }: KeyHash): string {
+  return `${queueNumber}:${a}:${b}:${c}:${d}`;
 }
 
 export function readUses(value: Uint8Array): StoredUse[] {

@@ -181,10 +181,10 @@ export class Journal {
         this.idempotency.used(mutation);
         return;
       case "key-released":
-        this.idempotency.released(mutation, this.#commit, ops);
+        this.idempotency.released(mutation);
         return;
       case "keys-forgotten":
-        this.idempotency.forgotten(mutation.queueNumber, mutation.count, ops);
+        this.idempotency.forgotten(mutation.queueNumber, mutation.count);
         return;
       case "queue-created":
       case "queue-updated":

@@ -157,9 +157,9 @@ export class Recovery implements JournalReader, PageReader {
     for (const slot of this.#restorer.ofDeletedQueues()) {
       this.#ledger.pageChanged(table.page(slot), this.#nextCommit - 1, true);
       this.#ledger.messageLeft(table.record(slot), table.length(slot));
-      if (this.#restorer.mayHaveFailure(slot)) {
-        this.#ledger.deadKeys.push(failureKey(table.queueNumber(slot), table.sequence(slot)));
-      }
+      // Whether it was a dead letter cannot be told any more: one that was enqueued to the very queue, redriven and
+      // dead-lettered again looks as if it had never been anywhere else.
+      this.#ledger.deadKeys.push(failureKey(table.queueNumber(slot), table.sequence(slot)));
       this.#restorer.removed(slot, false);
     }
   }

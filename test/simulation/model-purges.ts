@@ -1,0 +1,48 @@
+// Purges: everything that waits in a queue goes, slice by slice, and nothing that was enqueued after one began.
+import { expect } from "./failure.ts";
+import type { Model } from "./model.ts";
+import { checkRemoved } from "./model-moves.ts";
+import type { ModelQueue } from "./model-state.ts";
+import type { TurnReader } from "./turn-reader.ts";
+
+export interface ModelPurge {
+  readonly queue: ModelQueue;
+  readonly request: number;
+  /** Its next sequence when the purge began. */
+  readonly before: number;
+  /** The model's count at that time. */
+  readonly began: number;
+  removed: number;
+}
+
+/** Reads the slice with which the turn begins. */
+export function checkPurges(model: Model, reader: TurnReader): void {
+  const [purge] = model.purges;
+  if (purge === undefined) return;
+  const { queue, request } = purge;
+  for (let next = reader.peekNamed(); next?.type === "removed" && next.by === "purge"; next = reader.peekNamed()) {
+    const message = model.find(next.queueNumber, next.sequence);
+    expect(message?.queue === queue, () => `${next?.sequence} is purged, but not of queue ${queue.name}`);
+    expect(message.lease === undefined, () => `${message.name} is purged, but leased`);
+    const later = message.origin === queue.number && message.sequence >= purge.before;
+    expect(!later, () => `${message.name} is purged, but came after the purge began`);
+    model.leaveLists(message);
+    checkRemoved(model, reader, message, "purge");
+    purge.removed += 1;
+    model.coverage.purged += 1;
+  }
+  if (queue.dead) {
+    expect(reader.effect("failed").request === request, () => "a purge of a deleted queue is not answered");
+    model.purges.shift();
+    return;
+  }
+  if (reader.nextEffectType !== "purged") return;
+  const { messages, request: answered } = reader.effect("purged");
+  expect(messages === purge.removed && answered === request, () => `${messages} purged, ${purge.removed} are gone`);
+  for (const message of queue.messages) {
+    const waited = message.entered <= purge.began && message.lease === undefined;
+    expect(!waited, () => `${message.name} has outlived a purge`);
+  }
+  model.coverage.purges += 1;
+  model.purges.shift();
+}
