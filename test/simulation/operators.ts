@@ -36,7 +36,7 @@ export class Operators {
   #watched = 0;
   #watching = false;
   /** A promise that an operation has found broken. */
-  failed: unknown;
+  failed: Error | undefined;
 
   constructor(world: World, board: Switchboard) {
     this.#world = world;
@@ -144,7 +144,7 @@ export class Operators {
       () => {
         if (life === this.#world.life) this.#running -= 1;
       },
-      (error: unknown) => (this.failed ??= error),
+      (error: unknown) => (this.failed ??= error instanceof Error ? error : new Error(String(error))),
     );
   }
 
