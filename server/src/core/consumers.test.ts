@@ -308,3 +308,28 @@ describe("a stream that ends", () => {
     driver.run();
   });
 });
+
+test("one for whom the next message was too large takes a smaller one, once that is next", () => {
+  const large = 700_000;
+  const ways: Readonly<Record<string, (driver: CoreDriver, id: string) => void>> = {
+    "the large one is cancelled": (driver, id) => driver.run({ type: "cancel", request: 1, queue: "q", id }),
+    "its key is paused": (driver) =>
+      driver.run({ type: "set-key", request: 1, queue: "q", fairnessKey: "k", override: { paused: true } }),
+    "another takes it": (driver) => driver.open({ credit: 1 }),
+  };
+  for (const [way, next] of Object.entries(ways)) {
+    const driver = new CoreDriver();
+    const consumer = driver.open({ kind: "consume" });
+    driver.enqueue("k", { bytes: large });
+    const [id] = driver.enqueue("k", { bytes: large });
+    driver.enqueue("other");
+    assert.equal(consumer.take().length, 1);
+    // It holds the first one all the time.
+    next(driver, id!);
+    assert.deepEqual(
+      consumer.take().map(({ fairnessKey }) => fairnessKey),
+      ["other"],
+      way,
+    );
+  }
+});

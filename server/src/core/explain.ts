@@ -51,7 +51,9 @@ export function explain(times: Times, slot: number | undefined, asked: Queue): E
   const lane = state.laneOf(slot);
   const { queue } = lane.key;
   if (queue !== asked) {
-    return asked.deadLetters === queue.number ? { why: "dead-lettered", queue: queue.name } : { why: "unknown" };
+    return asked.deadLetters === queue.number && !queue.dead
+      ? { why: "dead-lettered", queue: queue.name }
+      : { why: "unknown" };
   }
   switch (table.state(slot)) {
     case MessageState.leased: {

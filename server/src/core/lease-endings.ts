@@ -180,6 +180,7 @@ export function closeConsumer(core: Endings, turn: Turn, consumer: Consumer, wri
 export function leaveQueue(state: State, consumer: Consumer): void {
   consumer.closed = true;
   consumer.queue.line.leave(consumer);
+  consumer.queue.turnedAway.delete(consumer);
   consumer.queue.consumers.delete(consumer);
   state.consumers.delete(consumer.id);
 }

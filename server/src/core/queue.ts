@@ -34,6 +34,8 @@ export class Queue {
   readonly ring = new FairnessRing();
   readonly line = new ConsumerLine();
   readonly consumers = new Set<Consumer>();
+  /** Those who have left the line because the next message is too large for what they may hold now. */
+  readonly turnedAway = new Set<Consumer>();
   /** Everything not yet settled. */
   depth = 0;
   inFlight = 0;

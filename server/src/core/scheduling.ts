@@ -54,6 +54,7 @@ function nextConsumer(queue: Queue, bytes: number): Consumer | undefined {
     const consumer = queue.line.first;
     if (consumer === undefined || consumer.canTake(bytes)) return consumer;
     queue.line.leave(consumer);
+    if (consumer.canTake(0)) queue.turnedAway.add(consumer);
   }
 }
 

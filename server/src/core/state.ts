@@ -138,15 +138,31 @@ export class State {
     if (paused === key.paused) return;
     key.paused = paused;
     if (key.ready === 0) return;
-    if (paused) queue.ring.block(key);
-    else {
+    if (paused) {
+      queue.ring.block(key);
+      this.#nextChanged(queue);
+    } else {
       queue.ring.unblock(key, this.#headCostOf(key));
       this.schedule(queue);
     }
   }
 
   #setWeight(key: FairnessKey, weight: number): void {
-    if (weight !== key.weight) key.queue.ring.setWeight(key, weight, key.inRing ? this.#headCostOf(key) : 1);
+    if (weight === key.weight) return;
+    key.queue.ring.setWeight(key, weight, key.inRing ? this.#headCostOf(key) : 1);
+    this.#nextChanged(key.queue);
+  }
+
+  /** Another message may go next: one that fits those for whom the last one was too large. */
+  #nextChanged(queue: Queue): void {
+    if (queue.turnedAway.size === 0) return;
+    this.#letBack(queue);
+    this.schedule(queue);
+  }
+
+  #letBack(queue: Queue): void {
+    for (const consumer of queue.turnedAway) if (consumer.canTake(0)) queue.line.join(consumer);
+    queue.turnedAway.clear();
   }
 
   laneFor(key: FairnessKey, throttleKeys: readonly string[]): Lane {
@@ -262,7 +278,10 @@ export class State {
     key.ready += 1;
     if (key.held() !== undefined) return;
     if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
-    else if (key.first?.head !== before) key.queue.ring.headChanged(key, this.#headCostOf(key));
+    else if (key.first?.head !== before) {
+      key.queue.ring.headChanged(key, this.#headCostOf(key));
+      this.#nextChanged(key.queue);
+    }
     this.schedule(key.queue);
   }
 
@@ -291,6 +310,7 @@ export class State {
     key.ready -= 1;
     if (key.ready === 0) key.queue.ring.deactivate(key);
     else key.queue.ring.charge(key, cost, this.#headCostOf(key));
+    if (key.queue.turnedAway.size > 0) this.#letBack(key.queue);
     return slot;
   }
 
@@ -308,6 +328,8 @@ export class State {
     }
     if (key.ready === 0) key.queue.ring.deactivate(key);
     else if (wasHead) key.queue.ring.headChanged(key, this.#headCostOf(key));
+    else return;
+    this.#nextChanged(key.queue);
   }
 
   addLease(slot: number, token: LeaseToken, durationMs: number, holder: Holder, wall: number, mono: number): Lease {

@@ -198,10 +198,10 @@ export class CoreDriver {
     return outcome === undefined ? "OK" : typeof outcome === "number" ? outcome : outcome.reason;
   }
 
-  /** The reply to one command that has one. */
-  ask(command: (request: number) => Command): Reply {
+  /** The reply to one command that has one. @param before others, in the same turn */
+  ask(command: (request: number) => Command, ...before: readonly Command[]): Reply {
     const request = this.nextNumber();
-    this.run(command(request));
+    this.run(...before, command(request));
     const reply = this.#replies.get(request);
     if (reply === undefined) throw new Error("not answered");
     this.#replies.delete(request);
