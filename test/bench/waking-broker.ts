@@ -8,7 +8,7 @@ import { openLife } from "../../server/src/broker/store.ts";
 import type { Life } from "../../server/src/broker/store.ts";
 import { TurnLoop } from "../../server/src/broker/turn-loop.ts";
 import type { Command, EnqueueItem } from "../../server/src/core/commands.ts";
-import { defaultLimits } from "../../server/src/core/core.ts";
+import { defaultLimits } from "../../server/src/core/limits.ts";
 import { defaultQueueSettings } from "../../server/src/core/queue-settings.ts";
 import type { SlotHeap } from "../../server/src/core/slot-heap.ts";
 import { defaultCheckpointOptions } from "../../server/src/storage/journal/checkpoint.ts";
