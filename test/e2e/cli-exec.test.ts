@@ -172,7 +172,7 @@ test("a second Ctrl-C kills the commands with all that they started, and their m
   // Its parent is dead too, so whoever adopted it may still have to reap it; but it no longer runs.
   const state = spawnSync("ps", ["-o", "state=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim();
   assert.ok(state === "" || state.startsWith("Z"), `process ${pid} is in state ${state}`);
-  const rest = (await cli.json(["consume", "killed", "--exit-on-empty"])) as Handled[];
+  const rest = (await cli.json(["consume", "killed", "--max", "1"])) as Handled[];
   assert.deepEqual(
     rest.map(({ attempt }) => attempt),
     [1],
