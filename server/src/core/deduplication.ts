@@ -21,7 +21,7 @@ export function firstUse(state: State, turn: Turn, queue: Queue, key: Idempotenc
   }
   const { maxIdempotencyKeys } = turn.limits;
   if (records.size < maxIdempotencyKeys) return undefined;
-  const retryAfterMs = Math.max(1, Math.ceil(records.firstExpiry - turn.steady));
+  const retryAfterMs = Math.max(1, Math.ceil(records.firstExpiry + forgetAfterMs - turn.steady));
   return failure(
     "IDEMPOTENCY_WINDOW_FULL",
     `queue "${queue.name}" remembers ${maxIdempotencyKeys} idempotency keys already; try again when the first of them are forgotten`,
