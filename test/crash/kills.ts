@@ -5,15 +5,19 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { connect } from "@fila/sdk";
+import { ExpiredMessages } from "@fila/sdk/gen";
 import { type KeyedLine, skewedLines } from "../e2e/access-lines.ts";
 import { type Scope, ServerProcess } from "../e2e/server-process.ts";
 import { Seeded } from "../faults/seeded.ts";
 import { KilledServer } from "./killed-server.ts";
+import { Operator, type OperatorCounts } from "./operator.ts";
 import { MessageBook } from "./message-book.ts";
 import { Producers } from "./producers.ts";
 import { PollWorker, StreamWorker, type WorkerCounts, newCounts } from "./workers.ts";
 
 const QUEUE = "lines";
+const DEAD_LETTERS = `${QUEUE}.dlq`;
+const OPERATED = "operated";
 const VISIBILITY_MS = 6_000;
 /** Small, so that checkpoints, log rotations and compactions are always under way when a kill comes. */
 const STORAGE = {
@@ -49,6 +53,9 @@ export interface KillReport {
   readonly acked: number;
   readonly ackedUnanswered: number;
   readonly workers: WorkerCounts;
+  readonly operator: OperatorCounts;
+  /** Enqueues that were answered with the message of an earlier try, whose answer was lost. */
+  readonly duplicates: number;
   readonly seconds: number;
   /** What must not be, in words. */
   readonly breaches: readonly string[];
@@ -58,7 +65,11 @@ export async function runKills(scope: Scope, { lines, kills, seed }: KillOptions
   const started = performance.now();
   const server = new KilledServer(await ServerProcess.start(scope, { env: STORAGE }));
   const { admin } = server.process.clients("connect");
-  await admin.createQueue({ name: QUEUE, config: { visibilityTimeoutMs: BigInt(VISIBILITY_MS) } });
+  // Workers say which messages are dead letters, times to live make others; the operator brings them all back.
+  const expiredMessages = ExpiredMessages.DEAD_LETTER;
+  const config = { visibilityTimeoutMs: BigInt(VISIBILITY_MS), maxAttempts: 0, maxBackoffMs: 500n, expiredMessages };
+  await admin.createQueue({ name: QUEUE, config });
+  await admin.createQueue({ name: OPERATED });
   const book = new MessageBook(lines);
   const counts = newCounts();
   const producers = new Producers(lines, QUEUE, server, book);
@@ -77,6 +88,8 @@ export async function runKills(scope: Scope, { lines, kills, seed }: KillOptions
     new StreamWorker(world, seed + 3, ""),
     new PollWorker(world, seed + 4),
   ].map((worker) => worker.run());
+  const operator = new Operator(server, DEAD_LETTERS, OPERATED, done.signal);
+  workers.push(operator.run());
   const producing = producers.run(clients);
   // A worker or producer that fails ends it all.
   const failing = Promise.all(workers);
@@ -87,16 +100,21 @@ export async function runKills(scope: Scope, { lines, kills, seed }: KillOptions
   await Promise.race([producing, failing]);
   finishing.abort();
   await server.process.until(
-    () => server.process.stats(QUEUE),
-    ({ depth }) => depth === 0,
+    async () => (await server.process.stats(QUEUE)).depth + (await server.process.stats(DEAD_LETTERS)).depth,
+    // Between the two looks a dead letter may have moved.
+    (left) => left === 0,
   );
   done.abort();
   await Promise.all(workers);
 
   // What was acknowledged last is there after one more crash as well.
   await server.killAndRestart(0);
-  const { depth } = await server.process.stats(QUEUE);
-  if (depth !== 0) book.breaches.push(`${depth} messages are back after the last restart`);
+  for (const queue of [QUEUE, DEAD_LETTERS]) {
+    const { depth } = await server.process.stats(queue);
+    if (depth !== 0) book.breaches.push(`${depth} messages of ${queue} are back after the last restart`);
+  }
+  await operator.finish();
+  book.breaches.push(...operator.breaches);
   if (server.errors.length > 0) book.breaches.push(`the server logged: ${server.errors.join("")}`);
   book.finish();
   const { acknowledged, unansweredEnqueues, deliveries, redeliveries, oneMore } = book;
@@ -105,7 +123,8 @@ export async function runKills(scope: Scope, { lines, kills, seed }: KillOptions
     ...{ lines: lines.length, kills, ...killed, acknowledged, unansweredEnqueues, deliveries },
     killsWithStoredUnanswered: book.killsWithStoredUnanswered,
     redeliveries: { all: redeliveries, withOneAttemptMore: oneMore },
-    ...{ highestAttempt, acked, ackedUnanswered, workers: counts },
+    ...{ highestAttempt, acked, ackedUnanswered, workers: counts, operator: operator.counts },
+    duplicates: book.duplicates,
     seconds: Math.round((performance.now() - started) / 100) / 10,
     breaches: book.breaches,
   };

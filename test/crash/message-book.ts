@@ -3,7 +3,7 @@
 import type { KeyedLine } from "../e2e/access-lines.ts";
 
 /** How the last delivery of a message ended, as its worker knows. */
-type Ending = "held" | "released" | "nacked" | "acked";
+type Ending = "held" | "released" | "nacked" | "dead-lettered" | "acked";
 
 /** One delivery of a message. */
 export interface Delivered {
@@ -20,6 +20,8 @@ export interface Delivered {
 
 interface Message {
   readonly tag: string;
+  /** Nobody has to ack it: it may become a dead letter by itself, and come back from there with no attempts. */
+  readonly mortal: boolean;
   last: Delivered | undefined;
   deliveries: number;
   /** What happened to it, for the one who has to find out why. */
@@ -32,7 +34,19 @@ export interface DeliveredMessage {
   readonly key: string;
   readonly text: string;
   readonly attempt: number;
+  /** Wall clock of the broker. */
+  readonly leasedAt: number;
   readonly worker: string;
+}
+
+/** What a producer says of a message besides its line. */
+export interface Promised {
+  /** Its time to live may run out. */
+  readonly mortal?: boolean;
+  /** All tries of the line have one idempotency key: there is at most one message of it. */
+  readonly keyed?: boolean;
+  /** It must not be delivered before; wall clock. */
+  readonly notBefore?: number;
 }
 
 export class MessageBook {
@@ -40,9 +54,13 @@ export class MessageBook {
   kills = 0;
   readonly #lines: readonly KeyedLine[];
   /** By tag, the id that its enqueue was answered with ("" = no answer came), and how many kills were before it. */
-  readonly #sent = new Map<string, { id: string; readonly kills: number }>();
+  readonly #sent = new Map<string, { id: string; readonly kills: number; readonly promised: Promised }>();
   readonly #messages = new Map<string, Message>();
   readonly #idsByTag = new Map<string, string>();
+  /** Of lines with an idempotency key, the one message. */
+  readonly #idsByLine = new Map<string, string>();
+  /** Keyed tries that were answered with an earlier one's message. */
+  duplicates = 0;
   deliveries = 0;
   /** Deliveries that came after another of the same message. */
   redeliveries = 0;
@@ -55,8 +73,8 @@ export class MessageBook {
   }
 
   /** `tag`: "line.copy", unique to this try. */
-  sent(tag: string): void {
-    this.#sent.set(tag, { id: "", kills: this.kills });
+  sent(tag: string, promised: Promised = {}): void {
+    this.#sent.set(tag, { id: "", kills: this.kills, promised });
   }
 
   stored(tag: string, id: string): void {
@@ -64,10 +82,29 @@ export class MessageBook {
     const other = this.#idsByTag.get(tag);
     if (other !== undefined && other !== id) this.#breach(id, `is the second id of ${tag}, after ${other}`);
     this.#idsByTag.set(tag, id);
-    if (!this.#messages.has(id)) this.#messages.set(id, { tag, last: undefined, deliveries: 0, history: [] });
+    this.#isOnlyOne(tag, id);
+    this.#messageOf(id, tag);
   }
 
-  delivered({ id, tag, key, text, attempt, worker }: DeliveredMessage): Delivered {
+  #messageOf(id: string, tag: string): Message {
+    let message = this.#messages.get(id);
+    if (message === undefined) {
+      const mortal = this.#sent.get(tag)?.promised.mortal ?? false;
+      message = { tag, mortal, last: undefined, deliveries: 0, history: [] };
+      this.#messages.set(id, message);
+    }
+    return message;
+  }
+
+  #isOnlyOne(tag: string, id: string): void {
+    if (this.#sent.get(tag)?.promised.keyed !== true) return;
+    const line = tag.split(".")[0]!;
+    const first = this.#idsByLine.get(line);
+    if (first === undefined) this.#idsByLine.set(line, id);
+    else if (first !== id) this.#breach(id, `was stored as ${tag} though its idempotency key was used for ${first}`);
+  }
+
+  delivered({ id, tag, key, text, attempt, leasedAt, worker }: DeliveredMessage): Delivered {
     const now: Delivered = { id, attempt, kills: this.kills, ending: "held", sent: new Set(), unsure: new Set() };
     this.deliveries += 1;
     this.highestAttempt = Math.max(this.highestAttempt, attempt);
@@ -79,16 +116,17 @@ export class MessageBook {
     if (line.text !== text || line.key !== key) this.#breach(id, `is not what was sent as ${tag}`);
     if ((this.#idsByTag.get(tag) ?? id) !== id) this.#breach(id, `is ${tag}, as is ${this.#idsByTag.get(tag)}`);
     this.#idsByTag.set(tag, id);
-    const message = this.#messages.get(id) ?? { tag, last: undefined, deliveries: 0, history: [] };
-    this.#messages.set(id, message);
+    this.#isOnlyOne(tag, id);
+    if (leasedAt < (this.#sent.get(tag)?.promised.notBefore ?? 0)) this.#breach(id, "was delivered before its time");
+    const message = this.#messageOf(id, tag);
     message.history.push(`attempt ${attempt} at kill ${this.kills} to ${worker}`);
-    this.#checkAttempt(id, message.last, attempt);
+    this.#checkAttempt(id, message, attempt);
     message.last = now;
     message.deliveries += 1;
     return now;
   }
 
-  #checkAttempt(id: string, last: Delivered | undefined, attempt: number): void {
+  #checkAttempt(id: string, { last, mortal }: Message, attempt: number): void {
     // Each kill may hide one delivery, whose answer or whose stream died with the broker.
     const hidden = this.kills - (last?.kills ?? 0);
     if (last === undefined) {
@@ -98,7 +136,10 @@ export class MessageBook {
     this.redeliveries += 1;
     if (last.ending === "acked") this.#breach(id, "was delivered after its ack was answered OK");
     const released = last.ending === "released" || last.sent.has("released") || last.unsure.has("released");
-    const least = last.attempt + (released ? 0 : 1);
+    // Redriven dead letters begin anew.
+    const died = "dead-lettered";
+    const dead = last.ending === died || last.sent.has(died) || last.unsure.has(died);
+    const least = dead || mortal ? 0 : last.attempt + (released ? 0 : 1);
     if (attempt === last.attempt + 1) this.oneMore += 1;
     if (attempt < least) this.#breach(id, `has attempt ${attempt} after ${last.attempt}, which was ${last.ending}`);
     if (attempt > last.attempt + 1 + hidden) this.#breach(id, `has attempt ${attempt} after ${last.attempt}`);

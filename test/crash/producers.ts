@@ -1,11 +1,35 @@
 // Producers that do not give up: what was not answered OK is sent again, under a tag of its own.
-import { type Fila, FilaError } from "@fila/sdk";
+import { type EnqueueOptions, type Fila, FilaError } from "@fila/sdk";
 import type { KeyedLine } from "../e2e/access-lines.ts";
 import type { KilledServer } from "./killed-server.ts";
-import type { MessageBook } from "./message-book.ts";
+import type { MessageBook, Promised } from "./message-book.ts";
 
 /** Enqueues that each producer has under way. */
 const UNDER_WAY = 8;
+
+/** What the line's messages wait for, how long they live, and whether there is one only: by its number. */
+function optionsOf(line: number): EnqueueOptions {
+  switch (line % 8) {
+    case 1:
+      return { delay: 1 + (line % 250) };
+    case 2:
+      return { deliverAt: new Date(Date.now() + (line % 250)) };
+    case 3:
+      // Shorter than many leases: some die while they wait, some while a worker has them.
+      return { ttl: 300 + (line % 1_000) };
+    case 4:
+    case 5:
+      return { idempotencyKey: `line ${line}` };
+    default:
+      return {};
+  }
+}
+
+function promisedBy({ delay, deliverAt, ttl, idempotencyKey }: EnqueueOptions): Promised {
+  // The broker's clock is this machine's, and counts from when it gets the message.
+  const notBefore = deliverAt?.getTime() ?? (delay === undefined ? 0 : Date.now() + Number(delay));
+  return { mortal: ttl !== undefined, keyed: idempotencyKey !== undefined, notBefore };
+}
 
 export class Producers {
   /** Sent and not answered. */
@@ -48,11 +72,12 @@ export class Producers {
   async #enqueue(fila: Fila, line: number, copy: number): Promise<boolean> {
     const { key, text } = this.#lines[line]!;
     const tag = `${line}.${copy}`;
-    this.#book.sent(tag);
+    const options: EnqueueOptions = { fairnessKey: key, headers: { tag }, ...optionsOf(line) };
+    this.#book.sent(tag, promisedBy(options));
     this.underWay += 1;
     this.#tell();
     try {
-      this.#book.stored(tag, await fila.enqueue(this.#queue, text, { fairnessKey: key, headers: { tag } }));
+      this.#book.stored(tag, await this.#store(fila, text, options));
       this.stored += 1;
       return true;
     } catch (error) {
@@ -62,6 +87,14 @@ export class Producers {
       this.underWay -= 1;
       this.#tell();
     }
+  }
+
+  async #store(fila: Fila, text: string, options: EnqueueOptions): Promise<string> {
+    const { idempotencyKey } = options;
+    if (idempotencyKey === undefined) return fila.enqueue(this.#queue, text, options);
+    const { id, duplicate } = await fila.enqueueOnce(this.#queue, text, { ...options, idempotencyKey });
+    if (duplicate) this.#book.duplicates += 1;
+    return id;
   }
 
   #tell(): void {

@@ -1,6 +1,7 @@
 // Workers of every kind, who hold some messages at any time and come back after each kill with the tokens that they have.
 import type { AdoptedLease, LeasedMessage, SettleResult } from "@fila/sdk/gen";
 import { SettlementAction } from "@fila/sdk/gen";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { WorkerStream } from "../e2e/worker-stream.ts";
 import { Seeded } from "../faults/seeded.ts";
 import type { KilledServer } from "./killed-server.ts";
@@ -19,8 +20,9 @@ interface Held {
   readonly since: number;
 }
 
-type Action = "ACK" | "NACK" | "RELEASE";
-const endings = { ACK: "acked", NACK: "nacked", RELEASE: "released" } as const;
+type Action = "ACK" | "NACK" | "DEAD_LETTER" | "RELEASE";
+const endings = { ACK: "acked", NACK: "nacked", DEAD_LETTER: "dead-lettered", RELEASE: "released" } as const;
+const counted = { ACK: "acks", NACK: "nacks", DEAD_LETTER: "deadLetters", RELEASE: "releases" } as const;
 
 /** What all workers count together. */
 export interface WorkerCounts {
@@ -38,12 +40,13 @@ export interface WorkerCounts {
   unheard: number;
   acks: number;
   nacks: number;
+  deadLetters: number;
   releases: number;
 }
 
 export function newCounts(): WorkerCounts {
   const counts = { held: 0, settling: 0, settledAfterKill: 0, lostAfterKill: 0, adopted: 0, unheard: 0 };
-  return { ...counts, acks: 0, nacks: 0, releases: 0 };
+  return { ...counts, acks: 0, nacks: 0, deadLetters: 0, releases: 0 };
 }
 
 /** How many messages a worker has at most, and from how many on it settles. */
@@ -97,13 +100,14 @@ abstract class Worker {
   protected afterEnd(): void {}
 
   protected take({ message, leaseToken }: LeasedMessage): void {
-    const { id = "", headers, payload, metadata } = message ?? {};
+    const { id = "", headers, payload, metadata, timestamps } = message ?? {};
     const delivered = this.world.book.delivered({
       id,
       tag: headers?.["tag"] ?? "none",
       key: metadata?.fairnessKey ?? "",
       text: Buffer.from(payload ?? []).toString(),
       attempt: metadata?.attemptCount ?? 0,
+      leasedAt: timestamps?.leasedAt === undefined ? 0 : timestampMs(timestamps.leasedAt),
       worker: this.name,
     });
     this.held.push({ id, token: leaseToken, delivered, run: this.world.server.runs, since: performance.now() });
@@ -129,7 +133,7 @@ abstract class Worker {
         settlements: chosen.map(({ lease, action }) => ({
           messageId: lease.id,
           leaseToken: lease.token,
-          action: SettlementAction[action],
+          ...this.#settlement(action),
         })),
       });
       for (const [at, { lease, action }] of chosen.entries()) {
@@ -152,7 +156,7 @@ abstract class Worker {
     if (reason === undefined) {
       book.settled(delivered, endings[action]);
       if (afterKill) counts.settledAfterKill += 1;
-      counts[action === "ACK" ? "acks" : action === "NACK" ? "nacks" : "releases"] += 1;
+      counts[counted[action]] += 1;
     } else if (reason !== "LEASE_LOST") book.breaches.push(`settling message ${id}: ${reason}`);
     else if (afterKill) counts.lostAfterKill += 1;
     else if (performance.now() - since < visibilityMs / 2)
@@ -161,7 +165,14 @@ abstract class Worker {
 
   #action(): Action {
     const draw = this.random.fraction();
-    return draw < 0.03 ? "NACK" : draw < 0.06 ? "RELEASE" : "ACK";
+    return draw < 0.03 ? "NACK" : draw < 0.05 ? "DEAD_LETTER" : draw < 0.08 ? "RELEASE" : "ACK";
+  }
+
+  /** Half of the nacks say when the message is to come again. */
+  #settlement(action: Action): { action: SettlementAction; retryDelayMs?: bigint; deadLetter?: boolean } {
+    if (action === "DEAD_LETTER") return { action: SettlementAction.NACK, deadLetter: true };
+    if (action !== "NACK" || this.random.chance(0.5)) return { action: SettlementAction[action] };
+    return { action: SettlementAction.NACK, retryDelayMs: BigInt(this.random.between(0, 300)) };
   }
 
   /** The oldest of what it holds, when that is enough; all of it at the end. */

@@ -12,6 +12,7 @@ import {
   fromBinary,
   toJson,
 } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, FilaAdmin, FilaService, SettlementAction } from "@fila/sdk/gen";
 import { type Scope, ServerProcess } from "./server-process.ts";
@@ -109,6 +110,7 @@ interface Case {
 const queue = "there";
 const payload = Buffer.from("hello");
 const unknownId = "01919191-9191-7191-9191-919191919191";
+const year = 31_536_000_000n;
 const headers = (count: number, bytes = 1): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`h${at}`, "v".repeat(bytes)]));
 
@@ -227,6 +229,44 @@ const cases: readonly Case[] = [
     ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", field: "config.visibility_timeout_ms" },
     says: new RegExp(`visibility_timeout_ms is ${visibilityTimeoutMs}; .*1000 to 43200000`),
   })),
+  ...[year + 1n, 2n ** 64n - 1n].flatMap((ms) => [
+    ...(["delayMs", "ttlMs"] as const).map((name) => ({
+      ...{ wrong: `${name} of ${ms}`, method: "Enqueue", request: { queue, [name]: ms } },
+      ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", field: name === "ttlMs" ? "ttl_ms" : "delay_ms" },
+      says: new RegExp(`is ${ms}; give at most 31536000000 \\(a year\\)`),
+    })),
+    {
+      ...{ wrong: `a retry after ${ms} ms`, method: "Nack" },
+      request: { queue, messageId: unknownId, leaseToken: Buffer.alloc(8), retryDelayMs: ms },
+      ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", field: "retry_delay_ms" },
+      says: new RegExp(`is ${ms}; give at most 31536000000 \\(a year\\)`),
+    },
+  ]),
+  {
+    ...{ wrong: "a time more than a year away", method: "Enqueue" },
+    request: { queue, deliverAt: timestampFromMs(Date.now() + 2 * Number(year)) },
+    ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", field: "deliver_at", says: /give a time within a year/ },
+  },
+  {
+    ...{ wrong: "a delay and a time", method: "Enqueue" },
+    request: { queue, delayMs: 1n, deliverAt: timestampFromMs(Date.now()) },
+    ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", field: "delay_ms", says: /give one of the two/ },
+  },
+  ...[
+    ["CreateQueue", { name: "new", config: { maxAttempts: 1_000_001 } }, "config.max_attempts"],
+    ["UpdateQueue", { queue, maxAttempts: 1_000_001 }, "max_attempts"],
+  ].map(([method, request, field]) => ({
+    ...{ wrong: "too many attempts", method: method as string, request: request as Request, field: field as string },
+    ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", says: /is 1000001; .*0 to 1000000/ },
+  })),
+  {
+    ...{ wrong: "a queue that is no dead-letter queue", method: "Redrive", request: { dlqQueue: queue } },
+    ...{ code: Code.FailedPrecondition, reason: "NOT_A_DEAD_LETTER_QUEUE", says: /name "there\.dlq"/ },
+  },
+  {
+    ...{ wrong: "a cursor that is none", method: "ListMessages", request: { queue, cursor: "x" } },
+    ...{ code: Code.InvalidArgument, reason: "INVALID_FIELD", field: "cursor", says: /cursor/ },
+  },
   {
     ...{ wrong: "a queue that exists", method: "CreateQueue", request: { name: queue } },
     ...{ code: Code.AlreadyExists, reason: "QUEUE_EXISTS", says: /queue "there" exists already; choose another name/ },
@@ -257,6 +297,19 @@ const streamCases: readonly Case[] = [
       })),
     ];
   }),
+  {
+    ...{ wrong: "a queue that is no dead-letter queue", method: "RedriveMessages", request: { dlqQueue: queue } },
+    ...{ code: Code.FailedPrecondition, reason: "NOT_A_DEAD_LETTER_QUEUE", says: /name "there\.dlq"/ },
+  },
+  {
+    ...{ wrong: "a revision that is yet to come", method: "WatchConfig", request: { fromRevision: 1_000n } },
+    ...{
+      code: Code.InvalidArgument,
+      reason: "INVALID_FIELD",
+      field: "from_revision",
+      says: /revision 1000 is yet to come.*watch from a revision that you were told/,
+    },
+  },
   {
     ...{ wrong: "no subscription", method: "StreamLease", request: { credit: 1 } },
     ...{
@@ -296,6 +349,25 @@ describe("what is wrong is refused with code, reason and remedy", () => {
       const huge = await call("Enqueue", { queue, payload: Buffer.alloc(5 * 1024 * 1024) });
       assert.deepEqual([huge?.reason, huge?.domain], ["MESSAGE_TOO_LARGE", "fila"], JSON.stringify(huge));
       assert.match(huge?.message ?? "", /4194304|limits\.read_max_bytes/);
+
+      // A cursor belongs to its queue and filter.
+      const { admin, service } = server.clients("grpc");
+      await admin.createQueue({ name: "listed" });
+      await service.batchEnqueue({ messages: [{ queue: "listed" }, { queue: "listed" }] });
+      const { nextCursor: cursor } = await admin.listMessages({ queue: "listed", limit: 1 });
+      for (const request of [
+        { queue, cursor },
+        { queue: "listed", cursor, filter: { fairnessKey: "k" } },
+      ]) {
+        const refused = await call("ListMessages", request);
+        assert.deepEqual([refused?.reason, refused?.field], ["INVALID_FIELD", "cursor"]);
+      }
+      // A filter that lets nothing through is no error.
+      const none = { filter: { fairnessKey: "nobody" } };
+      assert.equal(await call("ListMessages", { queue: "listed", ...none }), undefined);
+      let redriven;
+      for await (const progress of admin.redriveMessages({ dlqQueue: "listed.dlq", ...none })) redriven = progress;
+      assert.deepEqual([redriven?.done, redriven?.redriven], [true, 0n]);
 
       // The limits themselves are fine.
       for (const name of ["q".repeat(255), `${"r".repeat(255)}.dlq`, "é".repeat(127)]) {
@@ -378,6 +450,9 @@ describe("what is no request at all", () => {
       ["FilaService/Enqueue", "", /JSON|empty/i],
       ["FilaService/Enqueue", '{"queue": 7}', /queue/],
       ["FilaService/Enqueue", '{"queue": "there", "payload": "%%%"}', /payload/],
+      ["FilaService/Enqueue", '{"queue": "there", "delayMs": "-1"}', /delay_?ms/i],
+      ["FilaService/Enqueue", '{"queue": "there", "ttlMs": -1}', /ttl_?ms/i],
+      ["FilaAdmin/CreateQueue", '{"name": "new", "config": {"maxAttempts": -1}}', /max_?attempts/i],
       ["FilaAdmin/CreateQueue", "[]", /object|JSON/i],
     ] as const) {
       const answer = await server.post(procedure, text);

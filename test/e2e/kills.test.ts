@@ -12,8 +12,21 @@ test("killed in the middle of commits, the broker keeps every promise", async (t
   assert.equal(report.acknowledged, report.lines);
   assert.equal(report.killsWithCommitAndLease, kills);
   // A run in which this did not happen proves nothing.
-  const { settledAfterKill, adopted, nacks, releases } = report.workers;
-  for (const [what, count] of Object.entries({ settledAfterKill, adopted, nacks, releases })) {
+  const { settledAfterKill, adopted, nacks, deadLetters, releases } = report.workers;
+  const { redriven, cancelled, purges, purged, configured } = report.operator;
+  const all = {
+    settledAfterKill,
+    adopted,
+    nacks,
+    deadLetters,
+    releases,
+    redriven,
+    cancelled,
+    purges,
+    purged,
+    configured,
+  };
+  for (const [what, count] of Object.entries(all)) {
     assert.ok(count > 0, `no ${what}`);
   }
   assert.ok(report.redeliveries.withOneAttemptMore > 0 && report.highestAttempt > 0);

@@ -47,6 +47,8 @@ export interface TurnOutput {
   readonly effects: readonly Effect[];
   /** There is more to do right away. */
   readonly more: boolean;
+  /** ... which may go along with the turns of those who are served. */
+  readonly leisurely: boolean;
 }
 
 /** What the system shard alone has to remember. */
@@ -109,14 +111,14 @@ export class Engine {
     const { core, journal, checkpoint } = this;
     core.begin(now);
     for (const command of commands) core.step(command);
-    const { mutations, effects, more } = core.finish(expire);
+    const { mutations, effects, more, leisurely } = core.finish(expire);
     const system = this.#catalog.encode(mutations);
     const slicing = loaded !== undefined && checkpoint.active;
     const changed = slicing || mutations.some(({ type }) => !catalogOnly.has(type));
     const data = changed ? journal.encode(mutations, now.wall) : [];
     if (slicing) checkpoint.slice(loaded, data);
     else if (!checkpoint.active && checkpoint.due) checkpoint.begin();
-    return { system, data, mutations, effects, more };
+    return { system, data, mutations, effects, more, leisurely };
   }
 
   /** Valid until the next turn. undefined: the message is gone. */

@@ -1,6 +1,7 @@
 // The turns of the shell: what has arrived is decided, written as one durable batch, and only then released. One commit is
 // outstanding at a time; what arrives meanwhile makes up the next turn. No polling: a turn runs when a command, a due
-// time, a checkpoint slice or leftover work asks for it.
+// time, a checkpoint slice or leftover work asks for it. Leftover work that nobody waits for (a purge, a deleted queue) goes
+// along with the turns of those who are served, so that they wait for no commit but their own.
 //
 // States: resting -wake-> scheduled -> turning -> committing (when the turn changed anything) -> resting | scheduled.
 // failed and stopped are final for this loop. May never happen: an effect released before its commit.
@@ -17,6 +18,8 @@ import { type Life, refill } from "./store.ts";
 const stallMs = 50;
 /** For how many turns after a stall no lease is expired. */
 const turnsOfGrace = 8;
+/** What may go along with the turns of those who are served gets turns of its own when nobody was for so long. */
+const quietMs = 10;
 
 export interface TurnLoopEvents {
   /** The turn is durable. `loads`: the bytes of its deliveries, in the order of its deliver effects. `commitMs`: how long
@@ -35,6 +38,10 @@ export class TurnLoop {
   #committing: Promise<void> | undefined;
   #over = false;
   #more = false;
+  /** What is more to do nobody waits for. */
+  #leisurely = false;
+  /** The last turn that did something for somebody while there was such work. */
+  #servedAt = -Infinity;
   #loaded: LoadedRecords | undefined;
   #loading = false;
   #cancelTimer: (() => void) | undefined;
@@ -72,7 +79,8 @@ export class TurnLoop {
     const now = { mono: this.#clock.mono(), wall: this.#clock.wall() };
     const due = this.#life.engine.core.nextDeadline <= now.mono;
     const commands = this.#mailbox.take();
-    if (commands.length === 0 && !this.#more && !due && this.#loaded === undefined) {
+    if (this.#leisurely && commands.length > 0) this.#servedAt = now.mono;
+    if (commands.length === 0 && !this.#goesOn(now.mono) && !due && this.#loaded === undefined) {
       this.#rest();
       return;
     }
@@ -88,9 +96,15 @@ export class TurnLoop {
       return;
     }
     this.#more = output.more || (due && !expire);
+    this.#leisurely = output.leisurely && !(due && !expire);
     const loads = this.#locate(output.effects);
     if (output.system.length === 0 && output.data.length === 0) this.#released(output, loads, undefined);
     else this.#commit(output, loads, commands);
+  }
+
+  /** Whether there is work left over that wants a turn even without commands. */
+  #goesOn(mono: number): boolean {
+    return this.#more && (!this.#leisurely || mono >= this.#servedAt + quietMs);
   }
 
   /** Leases whose holder's ack has already reached this machine must not expire before it is read. */
@@ -135,7 +149,7 @@ export class TurnLoop {
     this.#events.release(output, loads, commitMs);
     this.#life.cache.trim();
     this.#prepareSlice();
-    if (this.#more || this.#mailbox.size > 0 || this.#loaded !== undefined) this.wake();
+    if (this.#goesOn(this.#clock.mono()) || this.#mailbox.size > 0 || this.#loaded !== undefined) this.wake();
     else this.#rest();
   }
 
@@ -162,7 +176,8 @@ export class TurnLoop {
   /** Until the next command, or the next due time. */
   #rest(): void {
     if (this.#over) return;
-    const at = this.#life.engine.core.nextDeadline;
+    const leisure = this.#more ? this.#servedAt + quietMs : Infinity;
+    const at = Math.min(this.#life.engine.core.nextDeadline, leisure);
     // A timer that fires early costs one look; setting it anew with every turn would cost more.
     if (at >= this.#timerAt) return;
     this.#cancelTimer?.();

@@ -247,11 +247,9 @@ export class Core {
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
-    return {
-      mutations: turn.mutations,
-      effects: turn.effects,
-      more: expired || orphaned || undecided || outlived || waking || forgetting || purging || dropping || scheduling,
-    };
+    const urgent = expired || orphaned || undecided || outlived || waking || scheduling;
+    const leisurely = !urgent && (forgetting || purging || dropping);
+    return { mutations: turn.mutations, effects: turn.effects, more: urgent || leisurely, leisurely };
   }
 
   /** The monotonic time at which a turn is needed even without a command; Infinity: never. */

@@ -79,4 +79,6 @@ export interface TurnResult {
   readonly effects: readonly Effect[];
   /** There is more to do right away: take another turn, even without commands. */
   readonly more: boolean;
+  /** All of that is what nobody waits for in a hurry: it may go along with the turns of those who are served. */
+  readonly leisurely: boolean;
 }

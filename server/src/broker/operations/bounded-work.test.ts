@@ -202,3 +202,25 @@ test("a list that filters by bodies reads 16 MiB a page, and goes on behind them
   const second = valueOf(await rig.broker.operations.listMessages({ ...query, after: first.next }));
   assert.deepEqual([looked, second.next], [20, undefined]);
 });
+
+test("while another queue is served, a purge goes along with its turns; alone it goes on when nobody is", async () => {
+  const slice = defaultLimits.dropsPerTurn;
+  const rig = await rigWith("q", 5 * slice);
+  const { broker, storage, clock } = rig;
+  storage.gated = true;
+  const purged = broker.operations.purgeQueue("q");
+  const first = await storage.nextHeld();
+  const served = rig.enqueue(itemOf("other", "x"));
+  first.allow();
+  const second = await storage.nextHeld();
+  second.allow();
+  await served;
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(storage.held.length, 0, "whoever comes next waits for no commit but its own");
+  const depth = broker.queueStats("q", 1).then((stats) => valueOf(stats).depth);
+  (await storage.nextHeld()).allow();
+  assert.equal(await depth, 2 * slice);
+  storage.gated = false;
+  clock.advance(10);
+  assert.equal(valueOf(await purged), 5 * slice);
+});
