@@ -167,7 +167,7 @@ describe("explain names what holds a message, and without it the message comes",
   });
 
   test("unknown: settled, cancelled, purged, of another queue, or a dead letter whose queue was deleted", () => {
-    const driver = new CoreDriver({ slicePerTurn: 1 });
+    const driver = new CoreDriver({ dropsPerTurn: 1 });
     driver.createQueue("other");
     const [cancelled, purged, dead, more] = driver.enqueue("k", { count: 4 });
     driver.ask((request) => ({ type: "cancel", request, queue: "q", id: cancelled! }));
