@@ -100,7 +100,7 @@ describe("deleting a queue", () => {
   });
 
   test("does not hold up the expiry of leases of other queues", () => {
-    const driver = new CoreDriver({ dropsPerTurn: 10 });
+    const driver = new CoreDriver({ slicePerTurn: 10, dropsPerTurn: 10 });
     driver.createQueue("r");
     driver.enqueue("k", { count: 1_000 });
     driver.enqueue("k", { queue: "r" });
