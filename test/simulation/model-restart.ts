@@ -18,7 +18,6 @@ export function restart(model: Model, core: Core, now: Now): void {
   model.started(now);
   model.serial += 1;
   model.purges = [];
-  model.redriven.clear();
   model.maxIdempotencyKeys = core.limits.maxIdempotencyKeys;
   for (const queue of model.queuesByNumber.values()) queue.uses.restarted();
   model.consumers.clear();

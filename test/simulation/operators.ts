@@ -328,6 +328,7 @@ export class Operators {
     this.#board.killed();
     for (const { order } of this.#runs) if (this.#interrupted.length < 3) this.#interrupted.push(order);
     this.#runs.clear();
+    this.#world.model.redriven.clear();
     this.#running = 0;
     this.#watching = false;
   }
