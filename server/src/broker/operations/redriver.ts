@@ -39,7 +39,7 @@ export class Redriver {
   readonly #left: number;
   #redriven = 0;
   #examined = 0;
-  #told: number;
+  #told = 0;
 
   constructor(
     host: OperationsHost,
@@ -55,7 +55,6 @@ export class Redriver {
     this.#tell = progress;
     this.#pace = new Pace(order.dryRun ? 0 : order.ratePerSecond);
     this.#left = order.count === 0 ? Infinity : order.count;
-    this.#told = host.clock.mono();
   }
 
   /** Rejects with the signal's reason once it aborts. */
@@ -64,6 +63,7 @@ export class Redriver {
     const checked = await this.#move([]);
     if (!checked.ok) return checked;
     this.#filter = { ...this.#filter, below: checked.value.next };
+    this.#tellNow();
     for (let after: ScanPlace | undefined; ;) {
       const { queue } = this.#order;
       const found = await findCandidates(this.#host, queue, this.#filter, after, messagesPerSearch, this.#signal);
@@ -74,10 +74,10 @@ export class Redriver {
         const passed = await sieve.pass(batch);
         this.#signal.throwIfAborted();
         if (!passed.ok) return passed;
-        const refused = await this.#redrive(passed.value);
-        if (refused !== undefined) return refused;
         at += batch.views.length;
         this.#examined += batch.views.length;
+        const refused = await this.#redrive(passed.value);
+        if (refused !== undefined) return refused;
         this.#report();
       }
       after = found.value.at(-1);
@@ -110,9 +110,11 @@ export class Redriver {
 
   #report(): void {
     this.#signal.throwIfAborted();
-    const now = this.#host.clock.mono();
-    if (now - this.#told < progressEveryMs) return;
-    this.#told = now;
+    if (this.#host.clock.mono() - this.#told >= progressEveryMs) this.#tellNow();
+  }
+
+  #tellNow(): void {
+    this.#told = this.#host.clock.mono();
     this.#tell(this.#progress());
   }
 

@@ -17,6 +17,7 @@ async function redriven(admin: LiveServer["admin"], init: MessageInitShape<typeo
   for await (const { redriven, examined, done } of admin.redriveMessages({ dlqQueue: "q.dlq", ...init })) {
     assert.equal(last.done, false, "done comes last");
     assert.ok(redriven >= last.redriven && examined >= last.examined);
+    assert.ok(examined >= redriven, `${redriven} of ${examined}`);
     last = { redriven, examined, done };
   }
   assert.equal(last.done, true);
@@ -154,6 +155,8 @@ test("a queue that is no dead-letter queue, one that is missing, and a filter th
     assert.equal(none.reason, "NOT_A_DEAD_LETTER_QUEUE");
     assert.match(none.message, /"q\.dlq"/);
     assert.equal((await refusalOf(admin.redriveMessages({ dlqQueue: "x.dlq", dryRun }))).reason, "QUEUE_NOT_FOUND");
+    const first = admin.redriveMessages({ dlqQueue: "q", dryRun })[Symbol.asyncIterator]().next();
+    assert.equal((await refusalOf(first)).reason, "NOT_A_DEAD_LETTER_QUEUE", "no progress is told before it");
   }
   assert.equal((await refusalOf(admin.redrive({ dlqQueue: "q" }))).reason, "NOT_A_DEAD_LETTER_QUEUE");
   const named = await refusalOf(admin.redrive({ dlqQueue: "" }));

@@ -55,14 +55,15 @@ async function* progressOf(
     news.resolve(undefined);
   });
   // So that an end that nobody waits for any more is not an unhandled rejection.
-  run.catch(news.resolve);
+  run.catch(() => news.resolve(undefined));
+  // What is refused is refused at once: nothing is told before the run has begun.
   for (;;) {
-    yield response(latest, false);
     await news.promise;
     news = Promise.withResolvers<unknown>();
     if (result !== undefined) break;
     if (access.refused !== undefined) throw connectError(access.refused);
     if (access.signal.aborted) return run;
+    yield response(latest, false);
   }
   yield response(valueOf(result), true);
 }
