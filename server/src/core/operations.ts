@@ -135,7 +135,7 @@ function find(state: State, queue: Queue, id: string): number | undefined {
 function slotOf(state: State, id: string): number | undefined {
   const parsed = parseMessageId(id);
   const slot = parsed === undefined ? undefined : state.index.get(parsed.queueNumber, parsed.sequence);
-  return slot !== undefined && state.idOf(slot) === id ? slot : undefined;
+  return slot !== undefined && state.idOf(slot) === id.toLowerCase() ? slot : undefined;
 }
 
 function updateQueue({ state }: Operated, turn: Turn, queue: Queue, settings: Partial<QueueSettings>): void {
@@ -184,7 +184,7 @@ function cancel(core: Operated, turn: Turn, queue: Queue, id: string): Failure |
     const { consumer, token } = lease;
     if (consumer !== undefined) {
       core.formerHolders.add(consumer.connection, table.queueNumber(slot), table.sequence(slot));
-      turn.lost(consumer, { id, token });
+      turn.lost(consumer, { id: state.idOf(slot), token });
     }
     state.endLease(lease);
   }

@@ -187,6 +187,10 @@ test("a cancelled message is gone; the worker that holds it is told, and its ack
     for (const { failures } of response.settled) assert.equal(failures[0]?.error?.reason, "LEASE_LOST");
   }
   assert.deepEqual(lost, [`${held} LEASE_LOST`]);
+  const capital = (await put(fila, "a UUID in capital letters")).toUpperCase();
+  const { reason } = await admin.explain({ queue: "q", about: { case: "messageId", value: capital } });
+  assert.equal(reason.case, "noConsumer");
+  await admin.cancelMessage({ queue: "q", messageId: capital });
   assert.equal((await admin.getStats({ queue: "q" })).depth, 0n);
 });
 
