@@ -149,6 +149,9 @@ export class Fila {
   enqueueOnce(queue: string, payload: Payload, options: EnqueueOnceOptions): Promise<EnqueuedOnce>;
   enqueueOnce<T>(queue: string | Queue<T>, payload: T, options: EnqueueOnceOptions): Promise<EnqueuedOnce> {
     return new Promise((resolve, reject) => {
+      // One that is missing, in a program without types, would be stored as often as it is sent.
+      const { idempotencyKey } = options as EnqueueOptions;
+      if (idempotencyKey === undefined) throw invalidField("idempotencyKey", "is missing; name the key of the message");
       const told = (id: string, duplicate: boolean): void => resolve({ id, duplicate });
       this.#producer.submit(this.#outgoing(queue, payload, options), { resolve: told, reject });
     });

@@ -258,6 +258,8 @@ test("a second message with an idempotency key is the first one, and told to be"
     assert.equal(first.duplicate, false);
     assert.deepEqual(await fila.enqueueOnce("q", "b", { idempotencyKey: "k" }), { ...first, duplicate: true });
     assert.equal(await fila.enqueue("q", "c", { idempotencyKey: "k" }), first.id);
+    const keyless = { idempotencyKey: undefined as unknown as string };
+    await assert.rejects(fila.enqueueOnce("q", "e", keyless), { reason: "INVALID_FIELD", message: /is missing/ });
     const many = ["k", undefined, "l"].map((idempotencyKey) => ({ payload: "d", idempotencyKey }));
     const results = await Array.fromAsync(fila.enqueueMany("q", many));
     assert.deepEqual(
