@@ -32,7 +32,7 @@ const benchmarks: readonly Benchmark[] = [
   keysEnqueue,
   keysLifecycle,
   metricsCost,
-  memory,
+  ...memory,
   idempotency,
   idle,
   delays,

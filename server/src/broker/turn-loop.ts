@@ -8,7 +8,7 @@
 import type { Command } from "../core/commands.ts";
 import type { Effect } from "../core/effects.ts";
 import type { LoadedRecords } from "../storage/journal/checkpoint.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, readClocks } from "./clock.ts";
 import type { TurnOutput } from "./engine.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Load } from "./payload-loader.ts";
@@ -76,7 +76,7 @@ export class TurnLoop {
 
   #turn(): void {
     if (this.#over) return;
-    const now = { mono: this.#clock.mono(), wall: this.#clock.wall() };
+    const now = readClocks(this.#clock);
     const due = this.#life.engine.core.nextDeadline <= now.mono;
     const commands = this.#mailbox.take();
     if (this.#leisurely && commands.length > 0) this.#servedAt = now.mono;

@@ -113,7 +113,7 @@ async function idleBeforeDue(bench: Bench): Promise<Figure> {
       try {
         await worker.answer();
         // What the load left to do (compilation, a checkpoint, a compaction) is not what is asked.
-        await passing(bench.options.quick ? 1 : 5);
+        await passing(bench.options.quick ? 1 : 20);
         const failed = worker.answer();
         const percent = await cpuPercentWhile(pid, Promise.race([passing(seconds), failed]));
         failed.catch(() => undefined);

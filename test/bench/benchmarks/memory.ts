@@ -139,11 +139,8 @@ async function figuresOf(bench: Bench, kind: Kind): Promise<Figure[]> {
   });
 }
 
-export const memory: Benchmark = {
-  name: "memory",
-  async run(bench) {
-    const figures: Figure[] = [];
-    for (const kind of kinds) figures.push(...(await figuresOf(bench, kind)));
-    return figures;
-  },
-};
+/** One for each kind. */
+export const memory: readonly Benchmark[] = kinds.map((kind) => ({
+  name: `memory${kind.suffix}`,
+  run: (bench) => figuresOf(bench, kind),
+}));
