@@ -15,8 +15,13 @@ export interface ResidentBroker {
 
 /** Without a cache of payloads, which would be counted with what is asked for. */
 export async function startResidentBroker(dataDir: string, profile?: ProfileFile): Promise<ResidentBroker> {
-  const settings = { "storage.data_dir": dataDir, "storage.payload_cache_bytes": 0, "telemetry.log_level": "warn" };
-  const server = Program.start(residentServer, { settings }, profile, ["--expose-gc"]);
+  const settings = {
+    "storage.data_dir": dataDir,
+    "storage.payload_cache_bytes": 0,
+    "telemetry.log_level": "warn",
+  } as const;
+  const task: ResidentServerTask = { settings };
+  const server = Program.start(residentServer, task, profile, ["--expose-gc"]);
   const stop = (): Promise<void> => server.stop(profile === undefined ? "SIGKILL" : "SIGTERM");
   try {
     const { url } = (await server.answer()) as { url: string };
