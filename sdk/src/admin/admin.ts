@@ -114,7 +114,10 @@ export class Admin {
     await this.#calls.write((client, call) => client.resumeQueue({ queue }, call));
   }
 
-  /** Removes all that waits; what is leased stays. Resolves with how many there were. Interrupted, it leaves the rest: do it again. */
+  /**
+   * Removes all that waits; what is leased stays. Resolves with how many there were. Rejects with deadline_exceeded when it
+   * takes longer than the time limit of calls, and goes on in the broker; a crash of that leaves the rest: do it again.
+   */
   async purgeQueue(queue: string): Promise<number> {
     checkQueueName(queue);
     const { purged } = await this.#calls.write((client, call) => client.purgeQueue({ queue }, call));
