@@ -16,7 +16,7 @@ export function checkAttemptEnded(model: Model, reader: TurnReader, message: Mod
   const { queue } = message;
   const { now } = reader.turn;
   message.attempts += 1;
-  if (message.attempts === 1) message.firstFailedAt = Math.max(now.wall, message.enqueuedAt);
+  if (message.attempts === 1) message.firstFailedAt = now.wall;
   if (queue.settings.asksOnFailure && !queue.isDeadLetterQueue) {
     const deciding = reader.mutation("deciding");
     expectNamed(deciding, message);

@@ -11,6 +11,8 @@ import { verify } from "./verify.ts";
 
 const visibilityMs = 30_000;
 
+const day = 24 * 3_600_000;
+
 function restart(driver: CoreDriver, after: number): void {
   driver.wall += after;
   driver.mono = 50;
@@ -127,19 +129,26 @@ describe("the end of an attempt", () => {
     assert.equal(moved?.failure?.error, "no such account");
   });
 
-  test("keeps the time of the first failure", () => {
-    const driver = new CoreDriver();
-    driver.createQueue("r", { maxAttempts: 2 });
-    driver.enqueue("k", { queue: "r" });
-    const consumer = driver.open({ queue: "r" });
-    driver.wait(100);
-    const first = driver.wall;
-    consumer.settle(consumer.pull(1)[0] as Delivery, "nack");
-    restart(driver, 5_000);
-    const next = driver.open({ queue: "r" });
-    next.settle(next.pull(1)[0] as Delivery, "nack");
-    const moved = driver.mutations.findLast((each) => each.type === "moved");
-    assert.deepEqual([moved?.failure?.firstFailedAt, moved?.failure?.lastFailedAt], [first, driver.wall]);
+  test("keeps the time of the first failure, also of one long after its enqueue, or on a clock that was set back", () => {
+    for (const [delayMs, setBack] of [
+      [100, 0],
+      [300 * day, 0],
+      [100, day],
+    ] as const) {
+      const driver = new CoreDriver();
+      driver.createQueue("r", { maxAttempts: 2 });
+      driver.enqueue("k", { queue: "r", delayMs });
+      const consumer = driver.open({ queue: "r" });
+      driver.wall -= setBack;
+      driver.wait(delayMs);
+      const first = driver.wall;
+      consumer.settle(consumer.pull(1)[0] as Delivery, "nack");
+      restart(driver, 5_000);
+      const next = driver.open({ queue: "r" });
+      next.settle(next.pull(1)[0] as Delivery, "nack");
+      const moved = driver.mutations.findLast((each) => each.type === "moved");
+      assert.deepEqual([moved?.failure?.firstFailedAt, moved?.failure?.lastFailedAt], [first, driver.wall]);
+    }
   });
 });
 

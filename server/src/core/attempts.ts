@@ -68,8 +68,13 @@ export function endAttempt(core: Endings, turn: Turn, lease: Lease, end: Attempt
   if (!leaveLease(core, turn, lease)) return;
   const attempts = table.attempts(slot) + 1;
   table.setAttempts(slot, attempts);
-  if (attempts === 1) table.setFirstFailedAt(slot, turn.now.wall);
-  if (queue.settings.asksOnFailure && !queue.isDeadLetterQueue) {
+  const asks = queue.settings.asksOnFailure && !queue.isDeadLetterQueue;
+  const decision = asks
+    ? undefined
+    : decide(queue.settings, end, attempts, table.sequence(slot), queue.isDeadLetterQueue);
+  // One that becomes a dead letter with its first failure takes no room for the time of that.
+  if (attempts === 1 && decision?.type !== "dead-letter") table.setFirstFailedAt(slot, turn.now.wall);
+  if (decision === undefined) {
     table.setState(slot, MessageState.deciding);
     turn.mutations.push({
       type: "deciding",
@@ -82,7 +87,6 @@ export function endAttempt(core: Endings, turn: Turn, lease: Lease, end: Attempt
     ask(state, turn, slot, end);
     return;
   }
-  const decision = decide(queue.settings, end, attempts, table.sequence(slot), queue.isDeadLetterQueue);
   apply(core, turn, slot, decision, end, true);
 }
 

@@ -60,8 +60,7 @@ class Chunk {
   readonly page = new Uint32Array(chunkSize);
   // Made when the first message of the chunk needs them.
   expiry: Expiry | undefined = undefined;
-  /** Milliseconds from the enqueue to the end of the first attempt, plus one; 0 = none has ended. */
-  firstFailure: Uint32Array | undefined = undefined;
+  firstFailedAt: Float64Array | undefined = undefined;
   used = 0;
   /** Head of the list of free rows, linked through `next`. */
   free = 0;
@@ -189,17 +188,15 @@ export class MessageTable {
     const { expiry } = this.#chunk(slot);
     if (expiry !== undefined) expiry.place[slot & chunkMask] = place;
   }
-  /** When its first attempt ended, wall clock, exact for 49 days after its enqueue; 0 = none has. */
+  /** When its first attempt ended, wall clock; 0 = none has. */
   firstFailedAt(slot: number): number {
-    const since = this.#chunk(slot).firstFailure?.[slot & chunkMask] ?? 0;
-    return since === 0 ? 0 : this.enqueuedAt(slot) + since - 1;
+    return this.#chunk(slot).firstFailedAt?.[slot & chunkMask] ?? 0;
   }
   /** 0 = none. */
   setFirstFailedAt(slot: number, wall: number): void {
     const chunk = this.#chunk(slot);
-    if (chunk.firstFailure === undefined && wall === 0) return;
-    const since = wall === 0 ? 0 : Math.min(Math.max(wall - this.enqueuedAt(slot), 0) + 1, 0xffff_ffff);
-    (chunk.firstFailure ??= new Uint32Array(chunkSize))[slot & chunkMask] = since;
+    if (chunk.firstFailedAt === undefined && wall === 0) return;
+    (chunk.firstFailedAt ??= new Float64Array(chunkSize))[slot & chunkMask] = wall;
   }
   state(slot: number): number {
     return this.#chunk(slot).state[slot & chunkMask] as number;
@@ -276,7 +273,7 @@ export class MessageTable {
       chunk.expiry.at[row] = 0;
       chunk.expiry.place[row] = none;
     }
-    if (chunk.firstFailure !== undefined) chunk.firstFailure[row] = 0;
+    if (chunk.firstFailedAt !== undefined) chunk.firstFailedAt[row] = 0;
   }
 
   setLane(slot: number, lane: number): void {
