@@ -1,6 +1,6 @@
 // The consumers' side of the shell: who listens, and their deliveries in order while bytes are fetched from the disk.
 import type { ConsumerId } from "../core/commands.ts";
-import type { Delivery, Effect } from "../core/effects.ts";
+import type { Delivery, Effect, LostLease } from "../core/effects.ts";
 import type { Failure } from "../core/errors.ts";
 import type { ConsumerSink } from "./contract.ts";
 import type { Load, LoadResult, PayloadLoader } from "./payload-loader.ts";
@@ -9,6 +9,8 @@ interface Listener {
   readonly sink: ConsumerSink;
   /** Deliveries whose bytes are not there yet, oldest first; while there are any, later ones wait behind them. */
   readonly waiting: Load[];
+  /** Ordinals of those among them whose lease ended meanwhile: cancelled, expired. */
+  readonly withdrawn: Set<number>;
   /** To be told behind the last of them that no more come. */
   stopped: boolean;
   /** Delivered to the sink and not yet known to be settled or lost; counted to know when a drain is over. */
@@ -44,7 +46,7 @@ export class Consumers {
   }
 
   add(id: ConsumerId, sink: ConsumerSink): void {
-    this.#listeners.set(id, { sink, waiting: [], stopped: false, over: false });
+    this.#listeners.set(id, { sink, waiting: [], withdrawn: new Set(), stopped: false, over: false });
   }
 
   has(id: ConsumerId): boolean {
@@ -76,7 +78,7 @@ export class Consumers {
     if (listener === undefined) return;
     if (effect.type === "opened") listener.sink.opened(effect.visibilityMs, effect.adopted);
     else if (effect.type === "idle") listener.sink.idle?.();
-    else if (effect.type === "lost") listener.sink.lost(effect.leases);
+    else if (effect.type === "lost") listener.sink.lost(withdraw(listener, effect.leases));
     else if (effect.type === "stopped") {
       listener.stopped = true;
       if (listener.waiting.length === 0) listener.sink.stopped?.();
@@ -106,14 +108,36 @@ export class Consumers {
         if (listener.over) return;
         listener.waiting.shift();
         this.fromStore += result.loaded.length;
-        if (result.loaded.length > 0) listener.sink.deliver(result.loaded);
+        const { withdrawn } = listener;
+        const loaded = result.loaded.filter(({ ordinal }) => !withdrawn.has(ordinal));
+        if (loaded.length > 0) listener.sink.deliver(loaded);
         if (result.corrupt.length > 0) this.#events.corrupt(result.corrupt);
-        const missing = [...result.corrupt, ...result.gone].map(({ ordinal }) => ordinal);
-        if (missing.length > 0) this.#events.undelivered(id, missing, result.loaded.length === 0);
+        const delivered = new Set(loaded.map(({ ordinal }) => ordinal));
+        const missing = load.deliveries.map(({ ordinal }) => ordinal).filter((ordinal) => !delivered.has(ordinal));
+        for (const ordinal of missing) withdrawn.delete(ordinal);
+        if (missing.length > 0) this.#events.undelivered(id, missing, loaded.length === 0);
       }
       if (listener.stopped) listener.sink.stopped?.();
     } catch (error) {
       if (!listener.over) this.#events.unreadable(id, error);
     }
   }
+}
+
+/** Those leases whose deliveries the sink has got; of the others it never learns. */
+function withdraw({ waiting, withdrawn }: Listener, leases: readonly LostLease[]): readonly LostLease[] {
+  if (waiting.length === 0) return leases;
+  return leases.filter(({ id, token }) => {
+    for (const { deliveries } of waiting) {
+      const found = deliveries.find((each) => each.id === id && isSame(each.token, token));
+      if (found === undefined) continue;
+      withdrawn.add(found.ordinal);
+      return false;
+    }
+    return true;
+  });
+}
+
+function isSame(a: LostLease["token"], b: LostLease["token"]): boolean {
+  return a.high === b.high && a.low === b.low;
 }
