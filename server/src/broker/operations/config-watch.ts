@@ -30,8 +30,8 @@ export class ConfigWatches {
 
   async *watch(after: number, signal: AbortSignal): AsyncGenerator<Outcome<ConfigBatch>> {
     let revision = after;
-    // The first answer comes also when there is nothing to tell.
-    for (let first = true; !signal.aborted; first = false) {
+    let toldCaughtUp = false;
+    while (!signal.aborted) {
       const { state } = this.#host;
       if (state === "draining" || state === "stopped") {
         yield { ok: false, failure: draining() };
@@ -52,7 +52,9 @@ export class ConfigWatches {
       const { changes } = read.value;
       revision = changes.at(-1)?.revision ?? revision;
       const caughtUp = changes.length < changesPerBatch;
-      if (first || changes.length > 0) yield { ok: true, value: { changes, revision, caughtUp } };
+      // That it has caught up is told also when there is nothing else to tell.
+      if (changes.length > 0 || !toldCaughtUp) yield { ok: true, value: { changes, revision, caughtUp } };
+      toldCaughtUp = caughtUp;
       if (caughtUp) await this.#newsAfter(news, signal);
     }
   }

@@ -13,6 +13,7 @@ class Watch {
   /** "revision key=value" of every change. */
   readonly seen: string[] = [];
   revision = 0n;
+  caughtUp = false;
 
   constructor(admin: LiveServer["admin"], from = 0n, prefix = "") {
     const request = { fromRevision: from, prefix };
@@ -31,6 +32,7 @@ class Watch {
     const { changes, revision } = result.value;
     assert.ok(revision >= this.revision);
     this.revision = revision;
+    this.caughtUp = changes.length === 0;
     this.seen.push(...changes.map((change) => `${change.revision} ${change.key}=${change.value}`));
     return true;
   }
@@ -194,6 +196,8 @@ test("a watch from a revision that is yet to come is refused, and one from befor
   }
   const watch = await new Watch(admin, 2n).until(10_002n);
   assert.equal(watch.seen.length, 10_000);
+  while (!watch.caughtUp) await watch.next();
+  assert.equal(watch.revision, 10_002n, "also when the changes fill their batches");
   await watch.end();
 });
 
