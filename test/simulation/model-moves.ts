@@ -72,6 +72,12 @@ function targetOf(model: Model, reader: TurnReader, source: ModelQueue): ModelQu
     target = model.createQueue(created);
     model.coverage.dlqsMadeAgain += 1;
   }
+  checkLink(model, reader, source, target);
+  return target;
+}
+
+/** The queue takes the other one as its dead-letter queue from now on. */
+export function checkLink(model: Model, reader: TurnReader, source: ModelQueue, target: ModelQueue): void {
   const updated = reader.mutation("queue-updated");
   const right = updated.queueNumber === source.number && updated.deadLetters === target.number;
   expect(right && updated.madeFor === source.madeFor, () => `${source.name} does not know its dead-letter queue`);
@@ -80,7 +86,6 @@ function targetOf(model: Model, reader: TurnReader, source: ModelQueue): ModelQu
     () => `${source.name} has other settings`,
   );
   model.updateQueue(updated);
-  return target;
 }
 
 /** A dead-letter queue that comes with its queue has the default settings. */

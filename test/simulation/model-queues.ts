@@ -1,7 +1,7 @@
 // Queues come and go together with their dead-letter queues, but for those that were there before.
 import type { Command } from "../../server/src/core/commands.ts";
 import { expect } from "./failure.ts";
-import { checkSettings } from "./model-moves.ts";
+import { checkLink, checkSettings } from "./model-moves.ts";
 import type { Model } from "./model.ts";
 import type { ModelQueue } from "./model-state.ts";
 import type { TurnReader } from "./turn-reader.ts";
@@ -28,6 +28,9 @@ export function checkCreate(model: Model, reader: TurnReader, command: CommandOf
   if (there !== undefined) model.coverage.dlqsAdopted += 1;
   if (deadLetters === undefined || there !== undefined) {
     expect(queue.deadLetters === (there?.number ?? 0), () => `${name} has the dead-letter queue ${queue.deadLetters}`);
+    // The one that came with its queue was deleted by itself.
+    const source = name.endsWith(".dlq") ? model.queuesByName.get(name.slice(0, -4)) : undefined;
+    if (source?.name.endsWith(".dlq") === false) checkLink(model, reader, source, queue);
     return;
   }
   const along = reader.mutation("queue-created");

@@ -373,6 +373,9 @@ export class Core {
     }
     if (isDeadLetterName(name)) {
       createQueue(state, turn, name, { settings });
+      const source = state.queuesByName.get(name.slice(0, -deadLetterSuffix.length));
+      // Its own was deleted.
+      if (source?.isDeadLetterQueue === false) addDeadLetterQueue(state, turn, source);
       return undefined;
     }
     // One that exists under the name is adopted.

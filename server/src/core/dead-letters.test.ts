@@ -232,6 +232,21 @@ describe("dead-letter queues", () => {
     assert.equal(driver.core.state.queuesByName.size, 0);
   });
 
+  test("deleted by themselves, and made anew by themselves, are their queue's at once, and stay when it goes", () => {
+    const driver = new CoreDriver();
+    driver.deleteQueue("q.dlq");
+    driver.createQueue("q.dlq");
+    const deadLetters = (): string => {
+      const described = driver.ask((request) => ({ type: "describe-queue", request, queue: "q", maxKeys: 0 }));
+      return described.type === "described" ? described.description.deadLetters : described.type;
+    };
+    assert.equal(deadLetters(), "q.dlq");
+    restart(driver);
+    assert.equal(deadLetters(), "q.dlq");
+    driver.deleteQueue("q");
+    assert.deepEqual([...driver.core.state.queuesByName.keys()], ["q.dlq"]);
+  });
+
   test("take nothing in any more from the turn that deletes them", () => {
     const driver = new CoreDriver({ slicePerTurn: 2, dropsPerTurn: 2 });
     driver.enqueue("k", { count: 12 });
