@@ -54,9 +54,11 @@ export interface ListMessagesOptions {
 /** What a dead letter failed of. */
 export interface Failure {
   readonly reason: DeadLetterReason;
-  /** What the last attempt failed of. */
+  /** What the last attempt failed of; with the reasons "ttl" and "corrupt", that in words. */
   readonly lastError: string;
+  /** End of the first attempt; that of no attempt, when it became a dead letter. */
   readonly firstFailedAt: Date;
+  /** When it became a dead letter. */
   readonly lastFailedAt: Date;
   readonly sourceQueue: string;
 }
