@@ -8,11 +8,11 @@ const chunkSize = 8_192;
 
 function message(number: number): NewMessage {
   return {
-    queueNumber: 7,
+    queueNumber: 1 + ((number * 41) % 70_000),
     sequence: 2 ** 33 + number,
     enqueuedAt: 1_750_000_000_000 + number,
     readyAt: 1_750_000_000_500 + number,
-    attempts: number % 17,
+    attempts: (number * 37) % 70_000,
     cost: 1 + (number % 1_000),
     record: number * 3,
     offset: number * 5,
@@ -28,8 +28,9 @@ function add(table: MessageTable, number: number): number {
 }
 
 function check(table: MessageTable, slot: number, number: number): void {
-  const { sequence, enqueuedAt, readyAt, attempts, cost, record, offset, length, page } = message(number);
+  const { queueNumber, sequence, enqueuedAt, readyAt, attempts, cost, record, offset, length, page } = message(number);
   assert.equal(table.lane(slot), number % 1_000);
+  assert.equal(table.queueNumber(slot), queueNumber);
   assert.equal(table.sequence(slot), sequence);
   assert.equal(table.enqueuedAt(slot), enqueuedAt);
   assert.equal(table.readyAt(slot), readyAt);
@@ -43,6 +44,20 @@ function check(table: MessageTable, slot: number, number: number): void {
 }
 
 describe("the message table", () => {
+  test("small numbers and large ones stand side by side, whichever comes first", () => {
+    const table = new MessageTable();
+    const facts = { ...message(1), offset: 12, length: 0, attempts: 0 };
+    const [small, large] = [table.allocate(), table.allocate()];
+    table.fill(small, 1, facts);
+    table.fill(large, 1, { ...facts, length: 1_048_576 });
+    for (const value of [255, 256, 65_535, 65_536, 4_294_967_295, 3]) {
+      table.setAttempts(large, value);
+      table.setBytes(large, 9, value);
+      assert.deepEqual([table.attempts(large), table.offset(large), table.length(large)], [value, value, 1_048_576]);
+      assert.deepEqual([table.attempts(small), table.offset(small), table.length(small)], [0, 12, 0]);
+    }
+  });
+
   test("keeps every row apart, whatever comes and goes around it", () => {
     const step = fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 9_000 }), fc.nat());
     fc.assert(

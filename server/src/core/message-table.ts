@@ -40,23 +40,35 @@ class Expiry {
   readonly place = new Int32Array(chunkSize).fill(none);
 }
 
-/** `chunkSize` rows; 63 bytes a row, 12 more with a time to live, 4 more with an ended attempt. */
+type Column = Uint8Array | Uint16Array | Uint32Array;
+
+/** A column for natural numbers, wide enough for this one: the same one, or a wider copy. Few messages need a wide one. */
+function wideEnough(column: Column, value: number): Column {
+  const { BYTES_PER_ELEMENT: bytes } = column;
+  if (value <= 0xff || bytes === 4 || (bytes === 2 && value <= 0xffff)) return column;
+  return value <= 0xffff ? Uint16Array.from(column) : Uint32Array.from(column);
+}
+
+/**
+ * `chunkSize` rows; 53 bytes a row while all its numbers are small, 12 more with a time to live, 4 more with an ended
+ * attempt.
+ */
 class Chunk {
   readonly next = new Int32Array(chunkSize);
   readonly prev = new Int32Array(chunkSize);
   readonly lane = new Int32Array(chunkSize);
   /** The queue that it was enqueued to. With the sequence it is the message's name for ever, in whatever queue it is now
    * (that is its lane's). */
-  readonly queueNumber = new Uint32Array(chunkSize);
+  queueNumber: Column = new Uint16Array(chunkSize);
   readonly sequence = new Float64Array(chunkSize);
   readonly enqueuedAt = new Float64Array(chunkSize);
   readonly readyAt = new Float64Array(chunkSize);
-  readonly attempts = new Uint32Array(chunkSize);
-  readonly cost = new Uint16Array(chunkSize);
+  attempts: Column = new Uint8Array(chunkSize);
+  cost: Column = new Uint8Array(chunkSize);
   readonly state = new Uint8Array(chunkSize);
   readonly record = new Uint32Array(chunkSize);
-  readonly offset = new Uint32Array(chunkSize);
-  readonly length = new Uint32Array(chunkSize);
+  offset: Column = new Uint16Array(chunkSize);
+  length: Column = new Uint16Array(chunkSize);
   readonly page = new Uint32Array(chunkSize);
   // Made when the first message of the chunk needs them.
   expiry: Expiry | undefined = undefined;
@@ -167,7 +179,9 @@ export class MessageTable {
     return this.#chunk(slot).attempts[slot & chunkMask] as number;
   }
   setAttempts(slot: number, value: number): void {
-    this.#chunk(slot).attempts[slot & chunkMask] = value;
+    const chunk = this.#chunk(slot);
+    chunk.attempts = wideEnough(chunk.attempts, value);
+    chunk.attempts[slot & chunkMask] = value;
   }
   cost(slot: number): number {
     return this.#chunk(slot).cost[slot & chunkMask] as number;
@@ -248,6 +262,7 @@ export class MessageTable {
     const chunk = this.#chunk(slot);
     const row = slot & chunkMask;
     chunk.record[row] = record;
+    chunk.offset = wideEnough(chunk.offset, offset);
     chunk.offset[row] = offset;
   }
 
@@ -255,6 +270,11 @@ export class MessageTable {
   fill(slot: number, lane: number, facts: NewMessage): void {
     const chunk = this.#chunk(slot);
     const row = slot & chunkMask;
+    chunk.queueNumber = wideEnough(chunk.queueNumber, facts.queueNumber);
+    chunk.attempts = wideEnough(chunk.attempts, facts.attempts);
+    chunk.cost = wideEnough(chunk.cost, facts.cost);
+    chunk.offset = wideEnough(chunk.offset, facts.offset);
+    chunk.length = wideEnough(chunk.length, facts.length);
     chunk.lane[row] = lane;
     chunk.queueNumber[row] = facts.queueNumber;
     chunk.sequence[row] = facts.sequence;
