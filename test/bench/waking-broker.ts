@@ -28,6 +28,8 @@ export interface WakingTask {
   readonly leadMs: number;
   /** They are due at even distances within this time. */
   readonly withinMs: number;
+  /** So many more are due within the second before, at even distances too, and do not count: they warm up. */
+  readonly warmUp: number;
 }
 
 export interface WakingResult {
@@ -39,37 +41,51 @@ const frame = 1_000;
 
 /** Messages of one heap: how late each left it. */
 class Waking {
-  readonly latenessMs: number[] = [];
+  /** Of those that were due in the warm-up first. */
+  readonly #latenessMs: number[] = [];
   readonly #heap: SlotHeap;
   readonly #dues: Float64Array;
   readonly #now: () => number;
+  readonly #warmUp: number;
 
-  /** @param now the clock that the heap goes by */
-  constructor(heap: SlotHeap, dueOf: (slot: number) => number, now: () => number) {
+  /**
+   * @param now the clock that the heap goes by
+   * @param warmUp so many do not count
+   */
+  constructor(heap: SlotHeap, dueOf: (slot: number) => number, now: () => number, warmUp: number) {
     this.#heap = heap;
+    this.#warmUp = warmUp;
     this.#dues = Float64Array.from(heap.all(), dueOf).sort();
     this.#now = now;
   }
 
+  get warm(): boolean {
+    return this.#latenessMs.length >= this.#warmUp;
+  }
+
   get over(): boolean {
-    return this.latenessMs.length === this.#dues.length;
+    return this.#latenessMs.length === this.#dues.length;
+  }
+
+  get latenessMs(): readonly number[] {
+    return this.#latenessMs.slice(this.#warmUp);
   }
 
   /** Whoever left since the last look was due first. */
   look(): void {
     const gone = this.#dues.length - this.#heap.size;
     const now = this.#now();
-    while (this.latenessMs.length < gone) this.latenessMs.push(now - this.#dues[this.latenessMs.length]!);
+    while (this.#latenessMs.length < gone) this.#latenessMs.push(now - this.#dues[this.#latenessMs.length]!);
   }
 }
 
-function itemsOf({ messages, leadMs, withinMs }: WakingTask): () => EnqueueItem[] {
+function itemsOf({ messages, leadMs, withinMs, warmUp }: WakingTask): () => EnqueueItem[] {
   const body = cycle(makePayloads().map((payload) => enqueueBody({ payload })));
   const first = { mono: systemClock.mono() + leadMs, wall: systemClock.wall() + leadMs };
-  let made = 0;
+  let made = -warmUp;
   return () =>
     Array.from({ length: Math.min(frame, messages - made) }, (): EnqueueItem => {
-      const after = (made * withinMs) / messages;
+      const after = made < 0 ? (made * 1_000) / warmUp : (made * withinMs) / messages;
       const due =
         made % 2 === 0
           ? { delayMs: Math.ceil(first.mono + after - systemClock.mono()) }
@@ -109,18 +125,19 @@ await doTask(async (task: WakingTask): Promise<WakingResult> => {
   for (let items = next(); items.length > 0; items = next()) await done({ type: "enqueue", request: 1, items });
 
   const { delayed, scheduled, table } = core.state;
-  if (delayed.size + scheduled.size !== task.messages) throw new Error("some were due before all were stored");
+  if (delayed.size + scheduled.size !== task.messages + task.warmUp)
+    throw new Error("some were due before all were stored");
   const lead = core.startClock({ mono: systemClock.mono(), wall: systemClock.wall() });
   const readyAt = (slot: number): number => table.readyAt(slot);
-  const delays = new Waking(delayed, readyAt, () => systemClock.mono() + lead);
-  const times = new Waking(scheduled, readyAt, () => systemClock.wall());
+  const delays = new Waking(delayed, readyAt, () => systemClock.mono() + lead, task.warmUp / 2);
+  const times = new Waking(scheduled, readyAt, () => systemClock.wall(), task.warmUp / 2);
   const over = new Promise<number>((resolve) => {
     let waitedBefore: number | undefined;
     released = () => {
-      // With the first of them that is ready it begins.
-      waitedBefore ??= waitedForProcessorMs(process.pid);
       delays.look();
       times.look();
+      if (!delays.warm || !times.warm) return;
+      waitedBefore ??= waitedForProcessorMs(process.pid);
       if (delays.over && times.over) resolve(waitedForProcessorMs(process.pid) - waitedBefore);
     };
   });

@@ -31,7 +31,13 @@ async function ready(bench: Bench): Promise<Figure[]> {
     const result = await bench.withDirectory((directory) =>
       runProgram<WakingResult>(
         wakingBroker,
-        { dataDir: path.join(directory, "data"), messages, leadMs, withinMs } satisfies WakingTask,
+        {
+          dataDir: path.join(directory, "data"),
+          messages,
+          leadMs,
+          withinMs,
+          warmUp: messages / 5,
+        } satisfies WakingTask,
         bench.profile(`delays-ready-${run}`),
       ),
     );
@@ -54,7 +60,7 @@ async function delivered(bench: Bench): Promise<Figure[]> {
       try {
         await onAdmin(broker.url, (admin) => admin.createQueue(queue));
         const { url, pid } = broker;
-        const task: DelayedDeliveryTask = { url, pid, queue, messages, leadMs, withinMs };
+        const task: DelayedDeliveryTask = { url, pid, queue, messages, leadMs, withinMs, warmUp: messages / 5 };
         const result = await runProgram<Lateness>(delayedDelivery, task);
         await broker.stop(profile === undefined ? "SIGKILL" : "SIGTERM");
         return result;
