@@ -279,7 +279,7 @@ export class Fila {
                 resolve({ ok: true, expiresAt: end === undefined ? undefined : new Date(end) }),
               refused: (refusal: FilaError) => resolve({ ok: false, error: refusal }),
             };
-            this.#settler.settle({ queue, id, token, action, error, nack, extendMs, sink });
+            this.#settler.settle({ queue, lease: { id, token }, action, error, nack, extendMs, sink });
           }),
       ),
     );

@@ -1,6 +1,7 @@
 // A leased message as it came, read only as far as somebody asks.
 import type { LeasedMessage } from "../gen/index.ts";
 import { FieldReader, timestampMs } from "../wire/field-reader.ts";
+import type { LeaseName } from "./settlement.ts";
 
 /** What is rarely asked of a message: decoded on the first question. */
 export interface DeliveryDetails {
@@ -14,10 +15,11 @@ export interface DeliveryDetails {
   readonly leasedAtMs: number;
 }
 
-/** A message with the lease under which it was delivered. */
-export interface Delivery {
-  readonly id: string;
+/** A message with the lease under which it was delivered. Those that are views may be made anew each time they are asked for. */
+export interface Delivery extends LeaseName {
+  /** A view. */
   readonly payload: Uint8Array;
+  /** A view. */
   readonly token: Uint8Array;
   /** Milliseconds since 1970. */
   readonly expiresAtMs: number;
@@ -30,11 +32,16 @@ const messageReader = new FieldReader(new Uint8Array(0));
 
 const empty = new Uint8Array(0);
 
-/** A delivery of which the rest is read from its frame when it is asked for. Few fields: thousands of them are under way. */
+/**
+ * A delivery that is read from its frame when it is asked. Thousands are under way until their acks are answered, and each
+ * object that stays costs the collector of garbage: so there are places in place of views.
+ */
 class WireDelivery implements Delivery {
   id = "";
-  payload: Uint8Array = empty;
-  token: Uint8Array = empty;
+  payloadStart = 0;
+  payloadEnd = 0;
+  tokenStart = 0;
+  tokenEnd = 0;
   readonly #buffer: Uint8Array;
   readonly #start: number;
   readonly #end: number;
@@ -46,6 +53,14 @@ class WireDelivery implements Delivery {
     this.#end = end;
   }
 
+  get payload(): Uint8Array {
+    return this.#view(this.payloadStart, this.payloadEnd);
+  }
+
+  get token(): Uint8Array {
+    return this.#view(this.tokenStart, this.tokenEnd);
+  }
+
   get expiresAtMs(): number {
     const leased = this.#read();
     let ms = 0;
@@ -55,6 +70,10 @@ class WireDelivery implements Delivery {
 
   details(): DeliveryDetails {
     return readDetails(this.#read());
+  }
+
+  #view(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset + start, end - start);
   }
 
   #read(): FieldReader {
@@ -75,10 +94,14 @@ export function deliveryFromWire(buffer: Uint8Array, start: number, end: number)
       messageReader.reset(buffer, leased.start, leased.end);
       while (messageReader.next()) {
         if (messageReader.field === 1) delivery.id = messageReader.ascii();
-        else if (messageReader.field === 3) delivery.payload = messageReader.bytes();
+        else if (messageReader.field === 3) {
+          delivery.payloadStart = messageReader.start;
+          delivery.payloadEnd = messageReader.end;
+        }
       }
     } else if (leased.field === 2) {
-      delivery.token = leased.bytes();
+      delivery.tokenStart = leased.start;
+      delivery.tokenEnd = leased.end;
     }
   }
   return delivery;

@@ -125,8 +125,7 @@ export class HeldLease implements SettlementSink {
     extendMs: number,
     sink: SettlementSink,
   ): void {
-    const { id, token } = this.delivery;
-    this.#settler.settle({ queue: this.queue, id, token, action, error, nack, extendMs, sink });
+    this.#settler.settle({ queue: this.queue, lease: this.delivery, action, error, nack, extendMs, sink });
   }
 }
 

@@ -198,7 +198,8 @@ export class LeaseSubscription implements Settler, Holder {
       if (lease === undefined) {
         // From before, and unknown: it never arrived, or was of another program of this name.
         const { queue } = this.#options;
-        this.settle({ queue, id, token, action: "release", error: "", nack: undefined, extendMs: 0, sink: nobody });
+        const lost = { lease: { id, token }, error: "", nack: undefined, extendMs: 0, sink: nobody };
+        this.settle({ queue, action: "release", ...lost });
         continue;
       }
       known.add(lease);

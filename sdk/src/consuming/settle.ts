@@ -42,9 +42,9 @@ export class UnarySettler implements Settler {
 
   /** Sent again when it is not known what became of it: a settlement that was done is answered OK once more. Never rejects. */
   async #call(queue: string, batch: readonly Settlement[]): Promise<void> {
-    const settlements = batch.map(({ id, token, action, error, nack, extendMs }) => ({
-      messageId: id,
-      leaseToken: token,
+    const settlements = batch.map(({ lease, action, error, nack, extendMs }) => ({
+      messageId: lease.id,
+      leaseToken: lease.token,
       action: wireAction[action],
       error,
       extendMs: BigInt(extendMs),

@@ -109,7 +109,8 @@ export class SettlementFrames implements Settler {
   }
 }
 
-function writeSettlement(writer: FrameWriter, { id, token, action, error, nack, extendMs }: Settlement): void {
+function writeSettlement(writer: FrameWriter, { lease, action, error, nack, extendMs }: Settlement): void {
+  const { id, token } = lease;
   const idSize = utf8Size(id);
   const errorSize = error === "" ? 0 : utf8Size(error);
   let size = 1 + varintSize(idSize) + idSize + 1 + varintSize(token.length) + token.length + 2;

@@ -13,11 +13,17 @@ export interface SettlementSink {
   refused(error: FilaError): void;
 }
 
+/** What a lease is settled by. */
+export interface LeaseName {
+  /** Of the message. */
+  readonly id: string;
+  readonly token: Uint8Array;
+}
+
 /** A settlement on its way. */
 export interface Settlement {
   readonly queue: string;
-  readonly id: string;
-  readonly token: Uint8Array;
+  readonly lease: LeaseName;
   readonly action: SettlementAction;
   /** nack: why. "" otherwise. */
   readonly error: string;
