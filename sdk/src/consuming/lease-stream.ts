@@ -68,6 +68,9 @@ export class LeaseStream {
   #writable = true;
   #flushDue = false;
   #flushing = false;
+  /** Of the response that is being read. */
+  readonly #deliveries: Delivery[] = [];
+  readonly #lost: LostLease[] = [];
 
   /** `settlements` outlive the stream. */
   constructor(
@@ -82,7 +85,8 @@ export class LeaseStream {
     this.#events = events;
     this.#creditDue = credit;
     this.#stream = open({
-      message: (bytes) => this.#received(bytes),
+      inParts: true,
+      message: (bytes, last) => this.#received(bytes, last),
       writable: () => {
         this.#writable = true;
         this.#flush();
@@ -172,10 +176,11 @@ export class LeaseStream {
     writer.bytesField(10, subscription.content());
   }
 
-  #received(bytes: Uint8Array): void {
+  /** Of a response that comes in parts, deliveries and losses are told with the last one. */
+  #received(bytes: Uint8Array, last: boolean): void {
     const response = new FieldReader(bytes);
-    const deliveries: Delivery[] = [];
-    const lost: LostLease[] = [];
+    const deliveries = this.#deliveries;
+    const lost = this.#lost;
     while (response.next()) {
       switch (response.field) {
         case 1:
@@ -200,8 +205,9 @@ export class LeaseStream {
           break;
       }
     }
-    if (deliveries.length > 0) this.#events.leased(deliveries);
-    if (lost.length > 0) this.#events.lost(lost);
+    if (!last) return;
+    if (deliveries.length > 0) this.#events.leased(deliveries.splice(0));
+    if (lost.length > 0) this.#events.lost(lost.splice(0));
     if (this.#settlements.collected > 0) this.schedule();
     this.#events.responded();
   }

@@ -66,8 +66,16 @@ export class FakeStream implements MessageStream {
   }
 
   respond(response: MessageInitShape<typeof StreamLeaseResponseSchema>): void {
-    if (this.closed) return;
-    this.#events.message(toBinary(StreamLeaseResponseSchema, create(StreamLeaseResponseSchema, response)));
+    this.respondInParts(response);
+  }
+
+  /** One response, as a long one comes. */
+  respondInParts(...parts: MessageInitShape<typeof StreamLeaseResponseSchema>[]): void {
+    for (const [at, part] of parts.entries()) {
+      if (this.closed) return;
+      const bytes = toBinary(StreamLeaseResponseSchema, create(StreamLeaseResponseSchema, part));
+      this.#events.message(bytes, at === parts.length - 1);
+    }
   }
 
   subscribe(visibilityTimeoutMs = 30_000, adopted: readonly string[] = []): void {

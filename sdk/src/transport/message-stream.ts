@@ -3,12 +3,15 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { endStreamFromJson } from "@connectrpc/connect/protocol-connect";
 import { FilaError } from "../errors.ts";
+import { EnvelopeReader } from "./envelope-reader.ts";
 
 /** What a stream tells its owner. `closed` comes exactly once and last. */
 export interface StreamEvents {
-  /** One message of the server, a view that nobody else writes to. The only one that may throw: a FilaError that drops
-   * the stream. */
-  message(bytes: Uint8Array): void;
+  /** Whether messages may come in parts, each of whole fields, which spares a copy of long ones. Default: false. */
+  readonly inParts?: boolean;
+  /** One message of the server, or a part of one, a view that nobody else writes to. `last`: the message ends with it. The
+   * only one that may throw: a FilaError that drops the stream. */
+  message(bytes: Uint8Array, last: boolean): void;
   /** After a `send` that returned false: more may be sent. */
   writable(): void;
   /** undefined: the server ended the stream without an error. */
@@ -25,9 +28,6 @@ export interface MessageStream {
   cancel(): void;
 }
 
-/** An answer of the broker is at most this long, bytes; a longer one is not from a Fila server. */
-const maximumAnswerBytes = 64 * 1024 * 1024;
-
 /**
  * opening ─opened─▶ open ─end-of-stream message, error or close─▶ closed; opening ─failure─▶ closed.
  * What is sent while opening waits; its owner bounds it. `closed` is told once, whatever comes after it.
@@ -42,7 +42,9 @@ export class Http2MessageStream implements MessageStream {
 
   constructor(opening: Promise<ClientHttp2Stream>, events: StreamEvents) {
     this.#events = events;
-    this.#envelopes = new EnvelopeReader((flags, bytes) => this.#received(flags, bytes));
+    this.#envelopes = new EnvelopeReader(events.inParts ?? false, (flags, bytes, last) =>
+      this.#received(flags, bytes, last),
+    );
     opening.then(
       (stream) => this.#opened(stream),
       (error: unknown) => this.#close(FilaError.from(error)),
@@ -105,12 +107,12 @@ export class Http2MessageStream implements MessageStream {
     }
   }
 
-  #received(flags: number, bytes: Uint8Array): void {
+  #received(flags: number, bytes: Uint8Array, last: boolean): void {
     if (this.#closed) return;
     if ((flags & 1) !== 0)
       throw new FilaError("internal", "PROTOCOL_ERROR", "the server compressed what was not to be compressed");
     if ((flags & 2) === 0) {
-      this.#events.message(bytes);
+      this.#events.message(bytes, last);
       return;
     }
     const end = endStreamFromJson(bytes);
@@ -135,59 +137,4 @@ export class Http2MessageStream implements MessageStream {
 /** The connection ended before the stream did. */
 function connectionLost(): FilaError {
   return new FilaError("unavailable", "CONNECTION_LOST", "the connection to the server was lost");
-}
-
-/** Cuts a byte stream into envelopes: one byte of flags, four bytes of length, the message. */
-export class EnvelopeReader {
-  readonly #deliver: (flags: number, bytes: Uint8Array) => void;
-  readonly #header = new Uint8Array(5);
-  #headerFill = 0;
-  #body: Uint8Array | undefined;
-  #bodyFill = 0;
-
-  constructor(deliver: (flags: number, bytes: Uint8Array) => void) {
-    this.#deliver = deliver;
-  }
-
-  /** Takes the next bytes. Throws FilaError internal PROTOCOL_ERROR. */
-  push(chunk: Uint8Array): void {
-    let position = 0;
-    while (position < chunk.length) {
-      if (this.#body === undefined) {
-        const part = Math.min(5 - this.#headerFill, chunk.length - position);
-        this.#header.set(chunk.subarray(position, position + part), this.#headerFill);
-        this.#headerFill += part;
-        position += part;
-        if (this.#headerFill < 5) return;
-        const size = this.#size();
-        if (chunk.length - position >= size) {
-          // All of it is here: no copy.
-          this.#complete(chunk.subarray(position, position + size));
-          position += size;
-          continue;
-        }
-        this.#body = new Uint8Array(size);
-        this.#bodyFill = 0;
-      }
-      const body: Uint8Array = this.#body;
-      const part = Math.min(body.length - this.#bodyFill, chunk.length - position);
-      body.set(chunk.subarray(position, position + part), this.#bodyFill);
-      this.#bodyFill += part;
-      position += part;
-      if (this.#bodyFill === body.length) this.#complete(body);
-    }
-  }
-
-  #size(): number {
-    const [, a = 0, b = 0, c = 0, d = 0] = this.#header;
-    const size = a * 0x1000000 + b * 0x10000 + c * 0x100 + d;
-    if (size <= maximumAnswerBytes) return size;
-    throw new FilaError("internal", "PROTOCOL_ERROR", `the server announced a message of ${size} bytes`);
-  }
-
-  #complete(bytes: Uint8Array): void {
-    this.#headerFill = 0;
-    this.#body = undefined;
-    this.#deliver(this.#header[0] ?? 0, bytes);
-  }
 }

@@ -109,6 +109,52 @@ export class FieldReader {
   }
 }
 
+/**
+ * How many of these bytes are whole fields, and how long the field behind them is; 0 = there is none, or it does not tell yet.
+ * Throws FilaError internal PROTOCOL_ERROR.
+ */
+export function wholeFields(bytes: Uint8Array): { readonly whole: number; readonly next: number } {
+  let whole = 0;
+  while (whole < bytes.length) {
+    const end = fieldEnd(bytes, whole);
+    if (end === undefined) return { whole, next: 0 };
+    if (end > bytes.length) return { whole, next: end - whole };
+    whole = end;
+  }
+  return { whole, next: 0 };
+}
+
+/** Where the field ends that begins here, which may be beyond the bytes. undefined: they do not tell. */
+function fieldEnd(bytes: Uint8Array, start: number): number | undefined {
+  const tagEnd = varintEnd(bytes, start);
+  if (tagEnd === undefined) return undefined;
+  switch (bytes[start]! & 7) {
+    case 0:
+      return varintEnd(bytes, tagEnd);
+    case 1:
+      return tagEnd + 8;
+    case 2: {
+      const contentStart = varintEnd(bytes, tagEnd);
+      if (contentStart === undefined) return undefined;
+      let size = 0;
+      for (let at = contentStart - 1; at >= tagEnd; at--) size = size * 128 + (bytes[at]! & 127);
+      return contentStart + size;
+    }
+    case 5:
+      return tagEnd + 4;
+    default:
+      throw malformed();
+  }
+}
+
+function varintEnd(bytes: Uint8Array, start: number): number | undefined {
+  for (let at = start; at < start + 10; at++) {
+    if (at >= bytes.length) return undefined;
+    if (bytes[at]! < 128) return at + 1;
+  }
+  throw malformed();
+}
+
 /** Milliseconds since 1970 of a google.protobuf.Timestamp. */
 export function timestampMs(reader: FieldReader): number {
   let ms = 0;
@@ -119,7 +165,8 @@ export function timestampMs(reader: FieldReader): number {
   return ms;
 }
 
-function malformed(): FilaError {
+/** The error of bytes that are no message. */
+export function malformed(): FilaError {
   return new FilaError(
     "internal",
     "PROTOCOL_ERROR",

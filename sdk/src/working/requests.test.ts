@@ -1,4 +1,5 @@
-// How a worker asks for more: seldom by requests of their own, always along with what it sends anyway.
+// What a worker says and hears, request by request: credit goes along with what it sends anyway, and a response that
+// comes in parts is one response.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { tokenOf, turn } from "../fake/fake-streams.ts";
@@ -30,5 +31,20 @@ test("without anything to send, it asks when half of what may wait is missing", 
   assert.deepEqual([streams.last.requests.length, streams.last.credit], [1, 5]);
   await lose("c");
   assert.deepEqual([streams.last.requests.length, streams.last.credit], [2, 7]);
+  void worker.stop({ drain: "abandon" });
+});
+
+test("a response in parts is told at its end: what it says is lost is what it brings", async () => {
+  const { streams, worker, contexts, errors } = workerInHand({ concurrency: 2, prefetch: 2 });
+  const message = (id: string): object => ({ message: { id, payload: Buffer.from(id) }, leaseToken: tokenOf(id) });
+  streams.last.subscribe();
+  streams.last.respondInParts(
+    { messages: [message("a")], lost: [{ messageId: "b", leaseToken: tokenOf("b") }] },
+    { messages: [message("b")] },
+    {},
+  );
+  await turn();
+  assert.deepEqual([[...contexts.keys()], contexts.get("b")?.signal.aborted], [["a", "b"], true]);
+  assert.deepEqual([errors.length, contexts.get("a")?.signal.aborted], [1, false]);
   void worker.stop({ drain: "abandon" });
 });
