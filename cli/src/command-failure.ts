@@ -69,7 +69,11 @@ function isParseError(error: unknown): error is Error {
 
 /** oclif's messages as one line, without its own pointer to the help. */
 function oneLine(message: string): string {
-  const line = message.replace(/\nSee more help with --help$/, "").replace(/\s*\n\s*/g, " ");
+  const line = message
+    .replace(/\nSee more help with --help$/, "")
+    .replace(/\s*\n\s*/g, " ")
+    // It shows the parsed value of a flag that excludes another.
+    .replace(/^The following error occurred: (--[\w-]+)=.* (cannot also be provided)/, "$1 $2");
   // Before what names its flag itself.
   return line.replace(/^Parsing (--\S+) (?=\1 )/, "").replace(/^Parsing (--\S+) Expected/, "$1: expected");
 }

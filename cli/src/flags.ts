@@ -66,8 +66,15 @@ export function timeFlag(name: string, description: string) {
   })();
 }
 
-/** ISO 8601; undefined: it is none. Without a zone it is local. */
+/** ISO 8601; undefined: it is none. A day alone is its beginning in UTC, a time of day without a zone is local. */
 function timeOf(text: string): Date | undefined {
+  const [day] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
   const time = new Date(text);
-  return /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(time.getTime()) ? time : undefined;
+  return day !== undefined && isInCalendar(day) && !Number.isNaN(time.getTime()) ? time : undefined;
+}
+
+/** Date takes the 31st of February for the 3rd of March. */
+function isInCalendar(day: string): boolean {
+  const time = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
 }

@@ -85,6 +85,11 @@ test("what cannot be meant is told by the name of its flag, before anything is a
     "explain q id --key k": /not both/,
     "enqueue q x --delay 366d": /^fila: --delay is 366d; it must be 0 to 365d/,
     "enqueue q x --deliver-at 1h": /^fila: --deliver-at is "1h"; give a time such as/,
+    "enqueue q x --deliver-at 2026-02-31T12:00:00Z":
+      /^fila: --deliver-at is "2026-02-31T12:00:00Z"; give a time such as/,
+    "enqueue q x --deliver-at 2026-01-31T12:00:00Z --delay 1s":
+      /^fila: --deliver-at cannot also be provided when using --delay\n/,
+    "key set q k --pause --resume": /^fila: --resume cannot also be provided when using --pause\n/,
     "enqueue q --lines --idempotency-key k": /--ndjson --idempotency-key-from PATH has one for each line/,
     "enqueue q x --idempotency-key-from .id": /needs --ndjson/,
     "purge q": /a purge cannot be undone, and there is no terminal to ask; add --yes/,
@@ -125,6 +130,25 @@ test("queue list: dead letters are a column of their queue; those of a queue tha
   assert.match(stdout, /^orphan\.dlq +0 +0 +0 +-$/m);
   assert.match((await run("queue list --all")).stdout, /^listed\.dlq +2 +0 +0 +-$/m);
   assert.ok((await json("queue list")).some(({ name }) => name === "listed.dlq"));
+});
+
+test("keys with control characters are told as escapes", async () => {
+  await fila.admin.createQueue("told");
+  await fila.enqueueOnce("told", "x", { idempotencyKey: "k\u001b[2J" });
+  const tells = async (...argv: string[]): Promise<string> => (await cli.run(argv)).stdout;
+  assert.equal(await tells("pause", "told", "--key", "k\u001b[2J"), 'Paused key "k\\x1b[2J" of queue "told"\n');
+  assert.equal(await tells("resume", "told", "--key", "k\u001b[2J"), 'Resumed key "k\\x1b[2J" of queue "told"\n');
+  assert.match(await tells("key", "set", "told", "k\n", "--weight", "2"), /^Set key "k\\n" of/);
+  assert.match(await tells("config", "set", "told.k\u001b", "a\nb"), /^Set "told\.k\\x1b" to "a\\nb"\n$/);
+  assert.equal(await tells("config", "set", "told.k\u001b", ""), 'Deleted "told.k\\x1b"\n');
+  assert.match(await tells("dedup", "release", "told", "k\u001b[2J"), /key "k\\x1b\[2J" of queue "told"\n$/);
+});
+
+test("--ttl 0 is no time to live", async () => {
+  await fila.admin.createQueue("for-ever");
+  const [stored] = await json("enqueue for-ever x --ttl 0");
+  const [found] = await json(`search for-ever --id ${String(stored!["id"])}`);
+  assert.deepEqual([found!["payload"], found!["expiresAt"]], ["x", undefined]);
 });
 
 test("search: filters, the limit, states with their times, and nothing that moves a cursor", async () => {

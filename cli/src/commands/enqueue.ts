@@ -111,7 +111,7 @@ export default class Enqueue extends ClientCommand {
       throttleKeys: flags["throttle-key"],
       delay: flags.delay,
       deliverAt: flags["deliver-at"],
-      ttl: flags.ttl,
+      ttl: flags.ttl === 0 ? undefined : flags.ttl,
     };
     const lineKey = flags["key-regex"] === undefined ? undefined : new LineKey(flags["key-regex"]);
     if (args.payload === undefined) {

@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core";
 import { ClientCommand } from "../client-command.ts";
 import { queueArg } from "../flags.ts";
+import { printable } from "../printable.ts";
 
 export default class Pause extends ClientCommand {
   static override summary = "Stop deliveries of a queue, or of one fairness key.";
@@ -18,6 +19,6 @@ export default class Pause extends ClientCommand {
     if (key === undefined) await fila.admin.pauseQueue(queue);
     else await fila.admin.setKey(queue, key, { paused: true });
     if (flags.json) this.printJson({ queue, key, paused: true });
-    else this.log(`Paused ${key === undefined ? "" : `key "${key}" of `}queue "${queue}"`);
+    else this.log(`Paused ${key === undefined ? "" : `key "${printable(key)}" of `}queue "${queue}"`);
   }
 }

@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core";
 import { ClientCommand } from "../client-command.ts";
 import { queueArg } from "../flags.ts";
+import { printable } from "../printable.ts";
 
 export default class Resume extends ClientCommand {
   static override summary = "Go on with deliveries of a queue, or of one fairness key.";
@@ -17,6 +18,6 @@ export default class Resume extends ClientCommand {
     if (key === undefined) await fila.admin.resumeQueue(queue);
     else await fila.admin.setKey(queue, key, { paused: false });
     if (flags.json) this.printJson({ queue, key, paused: false });
-    else this.log(`Resumed ${key === undefined ? "" : `key "${key}" of `}queue "${queue}"`);
+    else this.log(`Resumed ${key === undefined ? "" : `key "${printable(key)}" of `}queue "${queue}"`);
   }
 }

@@ -1,5 +1,6 @@
 import { Args } from "@oclif/core";
 import { ClientCommand } from "../../client-command.ts";
+import { printable } from "../../printable.ts";
 
 export default class ConfigSet extends ClientCommand {
   static override summary = "Set a key of the run-time configuration.";
@@ -23,6 +24,6 @@ export default class ConfigSet extends ClientCommand {
     await using fila = await this.client(flags.addr);
     await fila.admin.setConfig(key, value);
     if (flags.json) this.printJson({ key, value });
-    else this.log(value === "" ? `Deleted "${key}"` : `Set "${key}" to "${value}"`);
+    else this.log(value === "" ? `Deleted "${printable(key)}"` : `Set "${printable(key)}" to "${printable(value)}"`);
   }
 }

@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core";
 import { ClientCommand } from "../../client-command.ts";
 import { queueArg } from "../../flags.ts";
+import { printable } from "../../printable.ts";
 
 export default class DedupRelease extends ClientCommand {
   static override summary = "Let an idempotency key be used again.";
@@ -16,6 +17,6 @@ export default class DedupRelease extends ClientCommand {
     await using fila = await this.client(flags.addr);
     await fila.admin.releaseIdempotencyKey(args.queue, args.key);
     if (flags.json) this.printJson({ queue: args.queue, key: args.key });
-    else this.log(`Released idempotency key "${args.key}" of queue "${args.queue}"`);
+    else this.log(`Released idempotency key "${printable(args.key)}" of queue "${args.queue}"`);
   }
 }

@@ -2,6 +2,7 @@ import { Args, Flags } from "@oclif/core";
 import { ClientCommand } from "../../client-command.ts";
 import { UsageError } from "../../command-failure.ts";
 import { queueArg } from "../../flags.ts";
+import { printable } from "../../printable.ts";
 
 export default class KeySet extends ClientCommand {
   static override summary = "Give a fairness key a weight or a pause of its own.";
@@ -41,6 +42,6 @@ export default class KeySet extends ClientCommand {
       ...(weight === undefined ? [] : [weight === 0 ? "weight of its own" : `weight ${weight}`]),
       ...(paused === undefined ? [] : [paused ? "paused" : "resumed"]),
     ];
-    this.log(`Set key "${key}" of queue "${queue}": ${parts.join(", ")}`);
+    this.log(`Set key "${printable(key)}" of queue "${queue}": ${parts.join(", ")}`);
   }
 }
