@@ -1,5 +1,6 @@
 // The HTTP/2 connection under all calls of a client: opened when needed, probed while used, closed politely.
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from "node:http2";
+import type net from "node:net";
 import { FilaError } from "../errors.ts";
 
 /** How long opening a connection may take. */
@@ -27,6 +28,8 @@ export class Sessions {
   readonly #open = new Map<ClientHttp2Session, Set<ClientHttp2Stream>>();
   /** Stops the probing of connections with streams. */
   readonly #probes = new Map<ClientHttp2Session, () => void>();
+  /** Of sessions that were connected. */
+  readonly #sockets = new WeakMap<ClientHttp2Session, net.Socket>();
   #closed = false;
 
   constructor(url: URL) {
@@ -57,8 +60,14 @@ export class Sessions {
     for (const [session, streams] of this.#open) {
       for (const stream of streams) stream.close(http2.constants.NGHTTP2_CANCEL);
       session.close();
-      setTimeout(() => session.destroy(), goodbyeMs).unref();
+      setTimeout(() => this.#cutOff(session), goodbyeMs).unref();
     }
+  }
+
+  /** Destroying a session that was closed still waits for the other end to close the socket: one that hangs never does. */
+  #cutOff(session: ClientHttp2Session): void {
+    session.destroy();
+    this.#sockets.get(session)?.destroy();
   }
 
   #session(): Promise<ClientHttp2Session> {
@@ -93,8 +102,9 @@ export class Sessions {
       this.#open.delete(session);
       reject(this.#closed ? clientClosed() : connectionFailed(this.authority, new Error("the connection was closed")));
     });
-    session.once("connect", () => {
+    session.once("connect", (_session: ClientHttp2Session, socket: net.Socket) => {
       clearTimeout(timer);
+      this.#sockets.set(session, socket);
       session.setLocalWindowSize(connectionWindowBytes);
       session.unref();
       if (!this.#closed) return resolve(session);
