@@ -50,11 +50,18 @@ export function reportOf(error: unknown, { addr = "", knownFlags = [] }: Circums
   return { code: "unknown", reason: "", message, exitCode: exitCodes.error };
 }
 
+/** By the reason of the broker: what can be done on the command line. */
+const remedies: Partial<Record<string, string>> = {
+  MESSAGE_NOT_FOUND: '"fila explain ID" looks in every queue',
+  CONFIG_COMPACTED: '"fila config list" shows what holds, and "fila config watch" what changes from now on',
+};
+
 function withRemedy({ reason, message }: FilaError, addr: string): string {
   if (reason === "CONNECTION_FAILED") {
     return `${message}\nStart one with "fila server", or name another with --addr (now ${addr}).`;
   }
-  return reason === "MESSAGE_NOT_FOUND" ? `${message}; "fila explain ID" looks in every queue` : message;
+  const remedy = remedies[reason];
+  return remedy === undefined ? message : `${message}; ${remedy}`;
 }
 
 /** By name: the class is behind a lazy import. */
