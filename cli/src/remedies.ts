@@ -41,6 +41,12 @@ export function remedyOf(queue: string | undefined, about: ExplainSubject, expla
       return explained.keysAhead > 0
         ? `more workers shorten the wait; "fila key set ${name} KEY --weight N" gives its key a larger share`
         : "more workers shorten the wait; messages of one key are delivered in order";
+    case "throttled":
+      return `"fila config set throttle.${shellWord(explained.throttleKey)} RATE,BURST" changes the limit`;
+    case "concurrency_full":
+      return explained.fairnessKey === undefined
+        ? `"fila queue update ${name} --max-in-flight N" changes the cap`
+        : `"fila key set ${name} ${shellWord(explained.fairnessKey)} --max-in-flight N" changes the cap`;
     case "other":
       return undefined;
   }

@@ -49,6 +49,29 @@ export type ExplanationReason =
       /** The numbers are lower bounds. */
       readonly atLeast: boolean;
     }
+  /** A bucket among its throttle keys does not hold its cost. */
+  | {
+      readonly reason: "throttled";
+      /** The bucket that is short longest. */
+      readonly throttleKey: string;
+      /** What it holds now. */
+      readonly tokens: number;
+      readonly ratePerSecond: number;
+      readonly burst: number;
+      /** In the bucket's line, from 1. */
+      readonly placeInLine: number;
+      /** When the head of that line may go; undefined: never, with this rate and burst. */
+      readonly nextAt: Date | undefined;
+    }
+  /** As many messages are leased as may be. */
+  | {
+      readonly reason: "concurrency_full";
+      readonly cap: number;
+      /** undefined: the cap is that of the queue. */
+      readonly fairnessKey: string | undefined;
+      /** Who holds them, at most 16 ("" = a worker without a name). */
+      readonly workerIds: readonly string[];
+    }
   /** Of a newer broker; `text` says it. */
   | { readonly reason: "other" };
 
@@ -86,6 +109,17 @@ function reasonOf({ case: name, value }: ExplainResponse["reason"]): Explanation
       const [messagesAhead, keysAhead] = [Number(value.messagesAhead), Number(value.keysAhead)];
       const deliveriesAhead = Number(value.deliveriesAhead);
       return { reason: "not_its_turn", messagesAhead, keysAhead, deliveriesAhead, atLeast: value.atLeast };
+    }
+    case "throttled": {
+      const { throttleKey, tokens, ratePerSecond, burst, nextAt } = value;
+      const placeInLine = Number(value.placeInLine);
+      const next = nextAt === undefined ? undefined : knownDate(nextAt);
+      return { reason: name, throttleKey, tokens, ratePerSecond, burst, placeInLine, nextAt: next };
+    }
+    case "concurrencyFull": {
+      const { cap, workerIds } = value;
+      const fairnessKey = value.fairnessKey === "" ? undefined : value.fairnessKey;
+      return { reason: "concurrency_full", cap, fairnessKey, workerIds };
     }
     case undefined:
       return { reason: "other" };

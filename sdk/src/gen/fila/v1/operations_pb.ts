@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { HookErrorMode, HookInfo } from "./hooks_pb.ts";
+import { file_fila_v1_hooks } from "./hooks_pb.ts";
 import type { Message as Message$1 } from "./messages_pb.ts";
 import { file_fila_v1_messages } from "./messages_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -14,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fila/v1/operations.proto.
  */
 export const file_fila_v1_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChhmaWxhL3YxL29wZXJhdGlvbnMucHJvdG8SB2ZpbGEudjEimQMKElVwZGF0ZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIiChV2aXNpYmlsaXR5X3RpbWVvdXRfbXMYAiABKARIAIgBARIZCgxtYXhfYXR0ZW1wdHMYAyABKA1IAYgBARIfChJpbml0aWFsX2JhY2tvZmZfbXMYBCABKARIAogBARIbCg5tYXhfYmFja29mZl9tcxgFIAEoBEgDiAEBEiAKE2RlYWRfbGV0dGVyX2V4cGlyZWQYBiABKAhIBIgBARIiChVpZGVtcG90ZW5jeV93aW5kb3dfbXMYByABKARIBYgBARIZCgxyZXRlbnRpb25fbXMYCCABKARIBogBAUIYChZfdmlzaWJpbGl0eV90aW1lb3V0X21zQg8KDV9tYXhfYXR0ZW1wdHNCFQoTX2luaXRpYWxfYmFja29mZl9tc0IRCg9fbWF4X2JhY2tvZmZfbXNCFgoUX2RlYWRfbGV0dGVyX2V4cGlyZWRCGAoWX2lkZW1wb3RlbmN5X3dpbmRvd19tc0IPCg1fcmV0ZW50aW9uX21zIhUKE1VwZGF0ZVF1ZXVlUmVzcG9uc2UiJQoURGVzY3JpYmVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkirwIKFURlc2NyaWJlUXVldWVSZXNwb25zZRIMCgRuYW1lGAEgASgJEh0KFXZpc2liaWxpdHlfdGltZW91dF9tcxgCIAEoBBIUCgxtYXhfYXR0ZW1wdHMYAyABKA0SGgoSaW5pdGlhbF9iYWNrb2ZmX21zGAQgASgEEhYKDm1heF9iYWNrb2ZmX21zGAUgASgEEhsKE2RlYWRfbGV0dGVyX2V4cGlyZWQYBiABKAgSHQoVaWRlbXBvdGVuY3lfd2luZG93X21zGAcgASgEEhQKDHJldGVudGlvbl9tcxgIIAEoBBIOCgZwYXVzZWQYCSABKAgSGQoRZGVhZF9sZXR0ZXJfcXVldWUYCiABKAkSIgoEa2V5cxgLIAMoCzIULmZpbGEudjEuS2V5U2V0dGluZ3MiQwoLS2V5U2V0dGluZ3MSFAoMZmFpcm5lc3Nfa2V5GAEgASgJEg4KBndlaWdodBgCIAEoDRIOCgZwYXVzZWQYAyABKAgiIgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiFAoSUGF1c2VRdWV1ZVJlc3BvbnNlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSIVChNSZXN1bWVRdWV1ZVJlc3BvbnNlIiIKEVB1cmdlUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIiQKElB1cmdlUXVldWVSZXNwb25zZRIOCgZwdXJnZWQYASABKAQidAoNU2V0S2V5UmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIUCgxmYWlybmVzc19rZXkYAiABKAkSEwoGd2VpZ2h0GAMgASgNSACIAQESEwoGcGF1c2VkGAQgASgISAGIAQFCCQoHX3dlaWdodEIJCgdfcGF1c2VkIhAKDlNldEtleVJlc3BvbnNlIj8KD0xpc3RLZXlzUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRINCgVsaW1pdBgCIAEoDRIOCgZjdXJzb3IYAyABKAkiXAoQTGlzdEtleXNSZXNwb25zZRIeCgRrZXlzGAEgAygLMhAuZmlsYS52MS5LZXlJbmZvEhMKC3RvdGFsX2NvdW50GAIgASgEEhMKC25leHRfY3Vyc29yGAMgASgJIm0KB0tleUluZm8SCwoDa2V5GAEgASgJEg0KBXJlYWR5GAIgASgEEg0KBXRvdGFsGAMgASgEEg4KBndlaWdodBgEIAEoDRIXCg9jdXJyZW50X2RlZmljaXQYBSABKAMSDgoGcGF1c2VkGAYgASgIIp0CCg1NZXNzYWdlRmlsdGVyEiUKBnN0YXRlcxgBIAMoDjIVLmZpbGEudjEuTWVzc2FnZVN0YXRlEhQKDGZhaXJuZXNzX2tleRgCIAEoCRITCgtoZWFkZXJfbmFtZRgDIAEoCRIUCgxoZWFkZXJfdmFsdWUYBCABKAkSMgoOZW5xdWV1ZWRfYWZ0ZXIYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2VucXVldWVkX2JlZm9yZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAcgASgJEhYKDmVycm9yX2NvbnRhaW5zGAggASgJEhMKC21lc3NhZ2VfaWRzGAkgAygJIoEBChNMaXN0TWVzc2FnZXNSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEiYKBmZpbHRlchgCIAEoCzIWLmZpbGEudjEuTWVzc2FnZUZpbHRlchINCgVsaW1pdBgDIAEoDRIOCgZjdXJzb3IYBCABKAkSFAoMd2l0aF9wYXlsb2FkGAUgASgIIlUKFExpc3RNZXNzYWdlc1Jlc3BvbnNlEigKCG1lc3NhZ2VzGAEgAygLMhYuZmlsYS52MS5TdG9yZWRNZXNzYWdlEhMKC25leHRfY3Vyc29yGAIgASgJIrICCg1TdG9yZWRNZXNzYWdlEiEKB21lc3NhZ2UYASABKAsyEC5maWxhLnYxLk1lc3NhZ2USJAoFc3RhdGUYAiABKA4yFS5maWxhLnYxLk1lc3NhZ2VTdGF0ZRIMCgRjb3N0GAMgASgNEioKBmR1ZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJd29ya2VyX2lkGAYgASgJEjQKEGxlYXNlX2V4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKB2ZhaWx1cmUYCCABKAsyFC5maWxhLnYxLkZhaWx1cmVJbmZvIrABCgtGYWlsdXJlSW5mbxIOCgZyZWFzb24YASABKAkSEgoKbGFzdF9lcnJvchgCIAEoCRIzCg9maXJzdF9mYWlsZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmxhc3RfZmFpbGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzb3VyY2VfcXVldWUYBSABKAkiNgoRR2V0TWVzc2FnZVJlcXVlc3QSDQoFcXVldWUYASABKAkSEgoKbWVzc2FnZV9pZBgCIAEoCSI9ChJHZXRNZXNzYWdlUmVzcG9uc2USJwoHbWVzc2FnZRgBIAEoCzIWLmZpbGEudjEuU3RvcmVkTWVzc2FnZSI5ChRDYW5jZWxNZXNzYWdlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRISCgptZXNzYWdlX2lkGAIgASgJIhcKFUNhbmNlbE1lc3NhZ2VSZXNwb25zZSJWCg5FeHBsYWluUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIUCgptZXNzYWdlX2lkGAIgASgJSAASFgoMZmFpcm5lc3Nfa2V5GAMgASgJSABCBwoFYWJvdXQivQkKD0V4cGxhaW5SZXNwb25zZRIzCgd1bmtub3duGAEgASgLMiAuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuVW5rbm93bkgAEjEKBmxlYXNlZBgCIAEoCzIfLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLkxlYXNlZEgAEjUKCGRlY2lkaW5nGAMgASgLMiEuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuRGVjaWRpbmdIABIzCgdkZWxheWVkGAQgASgLMiAuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuRGVsYXllZEgAEj4KDWRlYWRfbGV0dGVyZWQYBSABKAsyJS5maWxhLnYxLkV4cGxhaW5SZXNwb25zZS5EZWFkTGV0dGVyZWRIABI5Cgp1bnJlYWRhYmxlGAYgASgLMiMuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuVW5yZWFkYWJsZUgAEjwKDHF1ZXVlX3BhdXNlZBgHIAEoCzIkLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLlF1ZXVlUGF1c2VkSAASOAoKa2V5X3BhdXNlZBgIIAEoCzIiLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLktleVBhdXNlZEgAEjoKC25vX2NvbnN1bWVyGAkgASgLMiMuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuTm9Db25zdW1lckgAEjYKCW5vX2NyZWRpdBgKIAEoCzIhLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLk5vQ3JlZGl0SAASOwoMbm90X2l0c190dXJuGAsgASgLMiMuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuTm90SXRzVHVybkgAEgwKBHRleHQYFCABKAkaCQoHVW5rbm93bhpXCgZMZWFzZWQSEQoJd29ya2VyX2lkGAEgASgJEikKBXVudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhdHRlbXB0GAMgASgNGhsKCERlY2lkaW5nEg8KB2F0dGVtcHQYASABKA0aNAoHRGVsYXllZBIpCgV1bnRpbBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaRAoMRGVhZExldHRlcmVkEg0KBXF1ZXVlGAEgASgJEiUKB2ZhaWx1cmUYAiABKAsyFC5maWxhLnYxLkZhaWx1cmVJbmZvGgwKClVucmVhZGFibGUaDQoLUXVldWVQYXVzZWQaIQoJS2V5UGF1c2VkEhQKDGZhaXJuZXNzX2tleRgBIAEoCRoMCgpOb0NvbnN1bWVyGmkKCE5vQ3JlZGl0EhEKCWNvbnN1bWVycxgBIAEoDRIWCg53aXRob3V0X2NyZWRpdBgCIAEoDRIMCgRmdWxsGAMgASgNEhMKC25vdF9yZWFkaW5nGAQgASgNEg8KB3N0b3BwZWQYBSABKA0aZAoKTm90SXRzVHVybhIWCg5tZXNzYWdlc19haGVhZBgBIAEoBBISCgprZXlzX2FoZWFkGAIgASgEEhgKEGRlbGl2ZXJpZXNfYWhlYWQYAyABKAQSEAoIYXRfbGVhc3QYBCABKAhCCAoGcmVhc29uIowBChZSZWRyaXZlTWVzc2FnZXNSZXF1ZXN0EhEKCWRscV9xdWV1ZRgBIAEoCRINCgVjb3VudBgCIAEoBBImCgZmaWx0ZXIYAyABKAsyFi5maWxhLnYxLk1lc3NhZ2VGaWx0ZXISDwoHZHJ5X3J1bhgEIAEoCBIXCg9yYXRlX3Blcl9zZWNvbmQYBSABKA0iSwoXUmVkcml2ZU1lc3NhZ2VzUmVzcG9uc2USEAoIcmVkcml2ZW4YASABKAQSEAoIZXhhbWluZWQYAiABKAQSDAoEZG9uZRgDIAEoCCI7ChJXYXRjaENvbmZpZ1JlcXVlc3QSFQoNZnJvbV9yZXZpc2lvbhgBIAEoBBIOCgZwcmVmaXgYAiABKAkiTwoTV2F0Y2hDb25maWdSZXNwb25zZRImCgdjaGFuZ2VzGAEgAygLMhUuZmlsYS52MS5Db25maWdDaGFuZ2USEAoIcmV2aXNpb24YAiABKAQiPAoMQ29uZmlnQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgEEgsKA2tleRgCIAEoCRINCgV2YWx1ZRgDIAEoCSJKChpMaXN0SWRlbXBvdGVuY3lLZXlzUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRINCgVsaW1pdBgCIAEoDRIOCgZjdXJzb3IYAyABKAkiXQobTGlzdElkZW1wb3RlbmN5S2V5c1Jlc3BvbnNlEikKBGtleXMYASADKAsyGy5maWxhLnYxLklkZW1wb3RlbmN5S2V5SW5mbxITCgtuZXh0X2N1cnNvchgCIAEoCSJxChJJZGVtcG90ZW5jeUtleUluZm8SFwoPaWRlbXBvdGVuY3lfa2V5GAEgASgJEhIKCm1lc3NhZ2VfaWQYAiABKAkSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRgocUmVsZWFzZUlkZW1wb3RlbmN5S2V5UmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkiHwodUmVsZWFzZUlkZW1wb3RlbmN5S2V5UmVzcG9uc2UqtQEKDE1lc3NhZ2VTdGF0ZRIdChlNRVNTQUdFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTTUVTU0FHRV9TVEFURV9SRUFEWRABEhgKFE1FU1NBR0VfU1RBVEVfTEVBU0VEEAISGQoVTUVTU0FHRV9TVEFURV9ERUxBWUVEEAMSGgoWTUVTU0FHRV9TVEFURV9ERUNJRElORxAEEhwKGE1FU1NBR0VfU1RBVEVfVU5SRUFEQUJMRRAFYgZwcm90bzM", [file_fila_v1_messages, file_google_protobuf_timestamp]);
+  fileDesc("ChhmaWxhL3YxL29wZXJhdGlvbnMucHJvdG8SB2ZpbGEudjEi1gUKElVwZGF0ZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIiChV2aXNpYmlsaXR5X3RpbWVvdXRfbXMYAiABKARIAIgBARIZCgxtYXhfYXR0ZW1wdHMYAyABKA1IAYgBARIfChJpbml0aWFsX2JhY2tvZmZfbXMYBCABKARIAogBARIbCg5tYXhfYmFja29mZl9tcxgFIAEoBEgDiAEBEiAKE2RlYWRfbGV0dGVyX2V4cGlyZWQYBiABKAhIBIgBARIiChVpZGVtcG90ZW5jeV93aW5kb3dfbXMYByABKARIBYgBARIZCgxyZXRlbnRpb25fbXMYCCABKARIBogBARIeChFvbl9lbnF1ZXVlX3NjcmlwdBgJIAEoCUgHiAEBEh4KEW9uX2ZhaWx1cmVfc2NyaXB0GAogASgJSAiIAQESLQoNb25faG9va19lcnJvchgLIAEoDjIWLmZpbGEudjEuSG9va0Vycm9yTW9kZRIeChFob29rc19zZWVfcGF5bG9hZBgMIAEoCEgJiAEBEhoKDW1heF9pbl9mbGlnaHQYDSABKA1ICogBARIiChVtYXhfaW5fZmxpZ2h0X3Blcl9rZXkYDiABKA1IC4gBAUIYChZfdmlzaWJpbGl0eV90aW1lb3V0X21zQg8KDV9tYXhfYXR0ZW1wdHNCFQoTX2luaXRpYWxfYmFja29mZl9tc0IRCg9fbWF4X2JhY2tvZmZfbXNCFgoUX2RlYWRfbGV0dGVyX2V4cGlyZWRCGAoWX2lkZW1wb3RlbmN5X3dpbmRvd19tc0IPCg1fcmV0ZW50aW9uX21zQhQKEl9vbl9lbnF1ZXVlX3NjcmlwdEIUChJfb25fZmFpbHVyZV9zY3JpcHRCFAoSX2hvb2tzX3NlZV9wYXlsb2FkQhAKDl9tYXhfaW5fZmxpZ2h0QhgKFl9tYXhfaW5fZmxpZ2h0X3Blcl9rZXkiFQoTVXBkYXRlUXVldWVSZXNwb25zZSIlChREZXNjcmliZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSL9AwoVRGVzY3JpYmVRdWV1ZVJlc3BvbnNlEgwKBG5hbWUYASABKAkSHQoVdmlzaWJpbGl0eV90aW1lb3V0X21zGAIgASgEEhQKDG1heF9hdHRlbXB0cxgDIAEoDRIaChJpbml0aWFsX2JhY2tvZmZfbXMYBCABKAQSFgoObWF4X2JhY2tvZmZfbXMYBSABKAQSGwoTZGVhZF9sZXR0ZXJfZXhwaXJlZBgGIAEoCBIdChVpZGVtcG90ZW5jeV93aW5kb3dfbXMYByABKAQSFAoMcmV0ZW50aW9uX21zGAggASgEEg4KBnBhdXNlZBgJIAEoCBIZChFkZWFkX2xldHRlcl9xdWV1ZRgKIAEoCRIiCgRrZXlzGAsgAygLMhQuZmlsYS52MS5LZXlTZXR0aW5ncxIlCgpvbl9lbnF1ZXVlGAwgASgLMhEuZmlsYS52MS5Ib29rSW5mbxIlCgpvbl9mYWlsdXJlGA0gASgLMhEuZmlsYS52MS5Ib29rSW5mbxItCg1vbl9ob29rX2Vycm9yGA4gASgOMhYuZmlsYS52MS5Ib29rRXJyb3JNb2RlEhkKEWhvb2tzX3NlZV9wYXlsb2FkGA8gASgIEhUKDW1heF9pbl9mbGlnaHQYECABKA0SHQoVbWF4X2luX2ZsaWdodF9wZXJfa2V5GBEgASgNIloKC0tleVNldHRpbmdzEhQKDGZhaXJuZXNzX2tleRgBIAEoCRIOCgZ3ZWlnaHQYAiABKA0SDgoGcGF1c2VkGAMgASgIEhUKDW1heF9pbl9mbGlnaHQYBCABKA0iIgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiFAoSUGF1c2VRdWV1ZVJlc3BvbnNlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSIVChNSZXN1bWVRdWV1ZVJlc3BvbnNlIiIKEVB1cmdlUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIiQKElB1cmdlUXVldWVSZXNwb25zZRIOCgZwdXJnZWQYASABKAQiogEKDVNldEtleVJlcXVlc3QSDQoFcXVldWUYASABKAkSFAoMZmFpcm5lc3Nfa2V5GAIgASgJEhMKBndlaWdodBgDIAEoDUgAiAEBEhMKBnBhdXNlZBgEIAEoCEgBiAEBEhoKDW1heF9pbl9mbGlnaHQYBSABKA1IAogBAUIJCgdfd2VpZ2h0QgkKB19wYXVzZWRCEAoOX21heF9pbl9mbGlnaHQiEAoOU2V0S2V5UmVzcG9uc2UiPwoPTGlzdEtleXNSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEg0KBWxpbWl0GAIgASgNEg4KBmN1cnNvchgDIAEoCSJcChBMaXN0S2V5c1Jlc3BvbnNlEh4KBGtleXMYASADKAsyEC5maWxhLnYxLktleUluZm8SEwoLdG90YWxfY291bnQYAiABKAQSEwoLbmV4dF9jdXJzb3IYAyABKAkilwEKB0tleUluZm8SCwoDa2V5GAEgASgJEg0KBXJlYWR5GAIgASgEEg0KBXRvdGFsGAMgASgEEg4KBndlaWdodBgEIAEoDRIXCg9jdXJyZW50X2RlZmljaXQYBSABKAMSDgoGcGF1c2VkGAYgASgIEhEKCWluX2ZsaWdodBgHIAEoBBIVCg1tYXhfaW5fZmxpZ2h0GAggASgNIp0CCg1NZXNzYWdlRmlsdGVyEiUKBnN0YXRlcxgBIAMoDjIVLmZpbGEudjEuTWVzc2FnZVN0YXRlEhQKDGZhaXJuZXNzX2tleRgCIAEoCRITCgtoZWFkZXJfbmFtZRgDIAEoCRIUCgxoZWFkZXJfdmFsdWUYBCABKAkSMgoOZW5xdWV1ZWRfYWZ0ZXIYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2VucXVldWVkX2JlZm9yZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAcgASgJEhYKDmVycm9yX2NvbnRhaW5zGAggASgJEhMKC21lc3NhZ2VfaWRzGAkgAygJIoEBChNMaXN0TWVzc2FnZXNSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEiYKBmZpbHRlchgCIAEoCzIWLmZpbGEudjEuTWVzc2FnZUZpbHRlchINCgVsaW1pdBgDIAEoDRIOCgZjdXJzb3IYBCABKAkSFAoMd2l0aF9wYXlsb2FkGAUgASgIIlUKFExpc3RNZXNzYWdlc1Jlc3BvbnNlEigKCG1lc3NhZ2VzGAEgAygLMhYuZmlsYS52MS5TdG9yZWRNZXNzYWdlEhMKC25leHRfY3Vyc29yGAIgASgJIrICCg1TdG9yZWRNZXNzYWdlEiEKB21lc3NhZ2UYASABKAsyEC5maWxhLnYxLk1lc3NhZ2USJAoFc3RhdGUYAiABKA4yFS5maWxhLnYxLk1lc3NhZ2VTdGF0ZRIMCgRjb3N0GAMgASgNEioKBmR1ZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJd29ya2VyX2lkGAYgASgJEjQKEGxlYXNlX2V4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKB2ZhaWx1cmUYCCABKAsyFC5maWxhLnYxLkZhaWx1cmVJbmZvIrABCgtGYWlsdXJlSW5mbxIOCgZyZWFzb24YASABKAkSEgoKbGFzdF9lcnJvchgCIAEoCRIzCg9maXJzdF9mYWlsZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmxhc3RfZmFpbGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzb3VyY2VfcXVldWUYBSABKAkiNgoRR2V0TWVzc2FnZVJlcXVlc3QSDQoFcXVldWUYASABKAkSEgoKbWVzc2FnZV9pZBgCIAEoCSI9ChJHZXRNZXNzYWdlUmVzcG9uc2USJwoHbWVzc2FnZRgBIAEoCzIWLmZpbGEudjEuU3RvcmVkTWVzc2FnZSI5ChRDYW5jZWxNZXNzYWdlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRISCgptZXNzYWdlX2lkGAIgASgJIhcKFUNhbmNlbE1lc3NhZ2VSZXNwb25zZSJWCg5FeHBsYWluUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIUCgptZXNzYWdlX2lkGAIgASgJSAASFgoMZmFpcm5lc3Nfa2V5GAMgASgJSABCBwoFYWJvdXQipgwKD0V4cGxhaW5SZXNwb25zZRIzCgd1bmtub3duGAEgASgLMiAuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuVW5rbm93bkgAEjEKBmxlYXNlZBgCIAEoCzIfLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLkxlYXNlZEgAEjUKCGRlY2lkaW5nGAMgASgLMiEuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuRGVjaWRpbmdIABIzCgdkZWxheWVkGAQgASgLMiAuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuRGVsYXllZEgAEj4KDWRlYWRfbGV0dGVyZWQYBSABKAsyJS5maWxhLnYxLkV4cGxhaW5SZXNwb25zZS5EZWFkTGV0dGVyZWRIABI5Cgp1bnJlYWRhYmxlGAYgASgLMiMuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuVW5yZWFkYWJsZUgAEjwKDHF1ZXVlX3BhdXNlZBgHIAEoCzIkLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLlF1ZXVlUGF1c2VkSAASOAoKa2V5X3BhdXNlZBgIIAEoCzIiLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLktleVBhdXNlZEgAEjoKC25vX2NvbnN1bWVyGAkgASgLMiMuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuTm9Db25zdW1lckgAEjYKCW5vX2NyZWRpdBgKIAEoCzIhLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLk5vQ3JlZGl0SAASOwoMbm90X2l0c190dXJuGAsgASgLMiMuZmlsYS52MS5FeHBsYWluUmVzcG9uc2UuTm90SXRzVHVybkgAEjcKCXRocm90dGxlZBgMIAEoCzIiLmZpbGEudjEuRXhwbGFpblJlc3BvbnNlLlRocm90dGxlZEgAEkQKEGNvbmN1cnJlbmN5X2Z1bGwYDSABKAsyKC5maWxhLnYxLkV4cGxhaW5SZXNwb25zZS5Db25jdXJyZW5jeUZ1bGxIABIMCgR0ZXh0GBQgASgJGgkKB1Vua25vd24aVwoGTGVhc2VkEhEKCXdvcmtlcl9pZBgBIAEoCRIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXR0ZW1wdBgDIAEoDRobCghEZWNpZGluZxIPCgdhdHRlbXB0GAEgASgNGjQKB0RlbGF5ZWQSKQoFdW50aWwYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGkQKDERlYWRMZXR0ZXJlZBINCgVxdWV1ZRgBIAEoCRIlCgdmYWlsdXJlGAIgASgLMhQuZmlsYS52MS5GYWlsdXJlSW5mbxoMCgpVbnJlYWRhYmxlGg0KC1F1ZXVlUGF1c2VkGiEKCUtleVBhdXNlZBIUCgxmYWlybmVzc19rZXkYASABKAkanQEKCVRocm90dGxlZBIUCgx0aHJvdHRsZV9rZXkYASABKAkSDgoGdG9rZW5zGAIgASgBEhcKD3JhdGVfcGVyX3NlY29uZBgDIAEoARINCgVidXJzdBgEIAEoARIVCg1wbGFjZV9pbl9saW5lGAUgASgEEisKB25leHRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGkgKD0NvbmN1cnJlbmN5RnVsbBILCgNjYXAYASABKA0SFAoMZmFpcm5lc3Nfa2V5GAIgASgJEhIKCndvcmtlcl9pZHMYAyADKAkaDAoKTm9Db25zdW1lchppCghOb0NyZWRpdBIRCgljb25zdW1lcnMYASABKA0SFgoOd2l0aG91dF9jcmVkaXQYAiABKA0SDAoEZnVsbBgDIAEoDRITCgtub3RfcmVhZGluZxgEIAEoDRIPCgdzdG9wcGVkGAUgASgNGmQKCk5vdEl0c1R1cm4SFgoObWVzc2FnZXNfYWhlYWQYASABKAQSEgoKa2V5c19haGVhZBgCIAEoBBIYChBkZWxpdmVyaWVzX2FoZWFkGAMgASgEEhAKCGF0X2xlYXN0GAQgASgIQggKBnJlYXNvbiKMAQoWUmVkcml2ZU1lc3NhZ2VzUmVxdWVzdBIRCglkbHFfcXVldWUYASABKAkSDQoFY291bnQYAiABKAQSJgoGZmlsdGVyGAMgASgLMhYuZmlsYS52MS5NZXNzYWdlRmlsdGVyEg8KB2RyeV9ydW4YBCABKAgSFwoPcmF0ZV9wZXJfc2Vjb25kGAUgASgNIksKF1JlZHJpdmVNZXNzYWdlc1Jlc3BvbnNlEhAKCHJlZHJpdmVuGAEgASgEEhAKCGV4YW1pbmVkGAIgASgEEgwKBGRvbmUYAyABKAgiOwoSV2F0Y2hDb25maWdSZXF1ZXN0EhUKDWZyb21fcmV2aXNpb24YASABKAQSDgoGcHJlZml4GAIgASgJIk8KE1dhdGNoQ29uZmlnUmVzcG9uc2USJgoHY2hhbmdlcxgBIAMoCzIVLmZpbGEudjEuQ29uZmlnQ2hhbmdlEhAKCHJldmlzaW9uGAIgASgEIjwKDENvbmZpZ0NoYW5nZRIQCghyZXZpc2lvbhgBIAEoBBILCgNrZXkYAiABKAkSDQoFdmFsdWUYAyABKAkiSgoaTGlzdElkZW1wb3RlbmN5S2V5c1JlcXVlc3QSDQoFcXVldWUYASABKAkSDQoFbGltaXQYAiABKA0SDgoGY3Vyc29yGAMgASgJIl0KG0xpc3RJZGVtcG90ZW5jeUtleXNSZXNwb25zZRIpCgRrZXlzGAEgAygLMhsuZmlsYS52MS5JZGVtcG90ZW5jeUtleUluZm8SEwoLbmV4dF9jdXJzb3IYAiABKAkicQoSSWRlbXBvdGVuY3lLZXlJbmZvEhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRISCgptZXNzYWdlX2lkGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkYKHFJlbGVhc2VJZGVtcG90ZW5jeUtleVJlcXVlc3QSDQoFcXVldWUYASABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJIh8KHVJlbGVhc2VJZGVtcG90ZW5jeUtleVJlc3BvbnNlKrUBCgxNZXNzYWdlU3RhdGUSHQoZTUVTU0FHRV9TVEFURV9VTlNQRUNJRklFRBAAEhcKE01FU1NBR0VfU1RBVEVfUkVBRFkQARIYChRNRVNTQUdFX1NUQVRFX0xFQVNFRBACEhkKFU1FU1NBR0VfU1RBVEVfREVMQVlFRBADEhoKFk1FU1NBR0VfU1RBVEVfREVDSURJTkcQBBIcChhNRVNTQUdFX1NUQVRFX1VOUkVBREFCTEUQBWIGcHJvdG8z", [file_fila_v1_hooks, file_fila_v1_messages, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message fila.v1.UpdateQueueRequest
@@ -63,6 +65,42 @@ export type UpdateQueueRequest = Message<"fila.v1.UpdateQueueRequest"> & {
    * @generated from field: optional uint64 retention_ms = 8;
    */
   retentionMs?: bigint | undefined;
+
+  /**
+   * Lua; empty = none from now on.
+   *
+   * @generated from field: optional string on_enqueue_script = 9;
+   */
+  onEnqueueScript?: string | undefined;
+
+  /**
+   * @generated from field: optional string on_failure_script = 10;
+   */
+  onFailureScript?: string | undefined;
+
+  /**
+   * UNSPECIFIED leaves it as it is.
+   *
+   * @generated from field: fila.v1.HookErrorMode on_hook_error = 11;
+   */
+  onHookError: HookErrorMode;
+
+  /**
+   * @generated from field: optional bool hooks_see_payload = 12;
+   */
+  hooksSeePayload?: boolean | undefined;
+
+  /**
+   * 0 = no limit.
+   *
+   * @generated from field: optional uint32 max_in_flight = 13;
+   */
+  maxInFlight?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 max_in_flight_per_key = 14;
+   */
+  maxInFlightPerKey?: number | undefined;
 };
 
 /**
@@ -164,6 +202,40 @@ export type DescribeQueueResponse = Message<"fila.v1.DescribeQueueResponse"> & {
    * @generated from field: repeated fila.v1.KeySettings keys = 11;
    */
   keys: KeySettings[];
+
+  /**
+   * Absent: the queue has no such script.
+   *
+   * @generated from field: fila.v1.HookInfo on_enqueue = 12;
+   */
+  onEnqueue?: HookInfo | undefined;
+
+  /**
+   * @generated from field: fila.v1.HookInfo on_failure = 13;
+   */
+  onFailure?: HookInfo | undefined;
+
+  /**
+   * @generated from field: fila.v1.HookErrorMode on_hook_error = 14;
+   */
+  onHookError: HookErrorMode;
+
+  /**
+   * @generated from field: bool hooks_see_payload = 15;
+   */
+  hooksSeePayload: boolean;
+
+  /**
+   * 0 = no limit.
+   *
+   * @generated from field: uint32 max_in_flight = 16;
+   */
+  maxInFlight: number;
+
+  /**
+   * @generated from field: uint32 max_in_flight_per_key = 17;
+   */
+  maxInFlightPerKey: number;
 };
 
 /**
@@ -193,6 +265,13 @@ export type KeySettings = Message<"fila.v1.KeySettings"> & {
    * @generated from field: bool paused = 3;
    */
   paused: boolean;
+
+  /**
+   * 0 = the queue's max_in_flight_per_key.
+   *
+   * @generated from field: uint32 max_in_flight = 4;
+   */
+  maxInFlight: number;
 };
 
 /**
@@ -323,6 +402,13 @@ export type SetKeyRequest = Message<"fila.v1.SetKeyRequest"> & {
    * @generated from field: optional bool paused = 4;
    */
   paused?: boolean | undefined;
+
+  /**
+   * Leased messages of the key at most; 0 = back to the queue's max_in_flight_per_key. Absent: as it is.
+   *
+   * @generated from field: optional uint32 max_in_flight = 5;
+   */
+  maxInFlight?: number | undefined;
 };
 
 /**
@@ -444,6 +530,20 @@ export type KeyInfo = Message<"fila.v1.KeyInfo"> & {
    * @generated from field: bool paused = 6;
    */
   paused: boolean;
+
+  /**
+   * Leased.
+   *
+   * @generated from field: uint64 in_flight = 7;
+   */
+  inFlight: bigint;
+
+  /**
+   * What holds for it; 0 = no limit.
+   *
+   * @generated from field: uint32 max_in_flight = 8;
+   */
+  maxInFlight: number;
 };
 
 /**
@@ -883,6 +983,18 @@ export type ExplainResponse = Message<"fila.v1.ExplainResponse"> & {
      */
     value: ExplainResponse_NotItsTurn;
     case: "notItsTurn";
+  } | {
+    /**
+     * @generated from field: fila.v1.ExplainResponse.Throttled throttled = 12;
+     */
+    value: ExplainResponse_Throttled;
+    case: "throttled";
+  } | {
+    /**
+     * @generated from field: fila.v1.ExplainResponse.ConcurrencyFull concurrency_full = 13;
+     */
+    value: ExplainResponse_ConcurrencyFull;
+    case: "concurrencyFull";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -1040,6 +1152,91 @@ export const ExplainResponse_KeyPausedSchema: GenMessage<ExplainResponse_KeyPaus
   messageDesc(file_fila_v1_operations, 26, 7);
 
 /**
+ * A bucket among its throttle keys does not hold its cost.
+ *
+ * @generated from message fila.v1.ExplainResponse.Throttled
+ */
+export type ExplainResponse_Throttled = Message<"fila.v1.ExplainResponse.Throttled"> & {
+  /**
+   * The bucket that is short longest.
+   *
+   * @generated from field: string throttle_key = 1;
+   */
+  throttleKey: string;
+
+  /**
+   * What it holds now.
+   *
+   * @generated from field: double tokens = 2;
+   */
+  tokens: number;
+
+  /**
+   * @generated from field: double rate_per_second = 3;
+   */
+  ratePerSecond: number;
+
+  /**
+   * @generated from field: double burst = 4;
+   */
+  burst: number;
+
+  /**
+   * In the bucket's line, from 1.
+   *
+   * @generated from field: uint64 place_in_line = 5;
+   */
+  placeInLine: bigint;
+
+  /**
+   * When the head of that line may go. Absent: never, with this rate and burst.
+   *
+   * @generated from field: google.protobuf.Timestamp next_at = 6;
+   */
+  nextAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fila.v1.ExplainResponse.Throttled.
+ * Use `create(ExplainResponse_ThrottledSchema)` to create a new message.
+ */
+export const ExplainResponse_ThrottledSchema: GenMessage<ExplainResponse_Throttled> = /*@__PURE__*/
+  messageDesc(file_fila_v1_operations, 26, 8);
+
+/**
+ * As many messages are leased as may be.
+ *
+ * @generated from message fila.v1.ExplainResponse.ConcurrencyFull
+ */
+export type ExplainResponse_ConcurrencyFull = Message<"fila.v1.ExplainResponse.ConcurrencyFull"> & {
+  /**
+   * @generated from field: uint32 cap = 1;
+   */
+  cap: number;
+
+  /**
+   * Empty: the cap is that of the queue.
+   *
+   * @generated from field: string fairness_key = 2;
+   */
+  fairnessKey: string;
+
+  /**
+   * Who holds them; at most 16.
+   *
+   * @generated from field: repeated string worker_ids = 3;
+   */
+  workerIds: string[];
+};
+
+/**
+ * Describes the message fila.v1.ExplainResponse.ConcurrencyFull.
+ * Use `create(ExplainResponse_ConcurrencyFullSchema)` to create a new message.
+ */
+export const ExplainResponse_ConcurrencyFullSchema: GenMessage<ExplainResponse_ConcurrencyFull> = /*@__PURE__*/
+  messageDesc(file_fila_v1_operations, 26, 9);
+
+/**
  * @generated from message fila.v1.ExplainResponse.NoConsumer
  */
 export type ExplainResponse_NoConsumer = Message<"fila.v1.ExplainResponse.NoConsumer"> & {
@@ -1050,7 +1247,7 @@ export type ExplainResponse_NoConsumer = Message<"fila.v1.ExplainResponse.NoCons
  * Use `create(ExplainResponse_NoConsumerSchema)` to create a new message.
  */
 export const ExplainResponse_NoConsumerSchema: GenMessage<ExplainResponse_NoConsumer> = /*@__PURE__*/
-  messageDesc(file_fila_v1_operations, 26, 8);
+  messageDesc(file_fila_v1_operations, 26, 10);
 
 /**
  * @generated from message fila.v1.ExplainResponse.NoCredit
@@ -1095,7 +1292,7 @@ export type ExplainResponse_NoCredit = Message<"fila.v1.ExplainResponse.NoCredit
  * Use `create(ExplainResponse_NoCreditSchema)` to create a new message.
  */
 export const ExplainResponse_NoCreditSchema: GenMessage<ExplainResponse_NoCredit> = /*@__PURE__*/
-  messageDesc(file_fila_v1_operations, 26, 9);
+  messageDesc(file_fila_v1_operations, 26, 11);
 
 /**
  * @generated from message fila.v1.ExplainResponse.NotItsTurn
@@ -1135,7 +1332,7 @@ export type ExplainResponse_NotItsTurn = Message<"fila.v1.ExplainResponse.NotIts
  * Use `create(ExplainResponse_NotItsTurnSchema)` to create a new message.
  */
 export const ExplainResponse_NotItsTurnSchema: GenMessage<ExplainResponse_NotItsTurn> = /*@__PURE__*/
-  messageDesc(file_fila_v1_operations, 26, 10);
+  messageDesc(file_fila_v1_operations, 26, 12);
 
 /**
  * @generated from message fila.v1.RedriveMessagesRequest
