@@ -27,18 +27,19 @@ export function drawSettings(random: Random) {
     expiredTo: random.pick<ExpiredTo>(["drop", "dead-letter"]),
     retentionMs: random.pick([0, 2_000, 10_000, 14 * day]),
     dedupWindowMs: random.pick([1_000, 4_000, 15_000]),
-    asksOnFailure: random.oneIn(3),
+    onFailureScript: random.oneIn(3) ? "asked" : "",
   };
 }
 
 /** What an operator changes later. */
 export function drawChange(random: Random): Partial<QueueSettings> {
-  const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, asksOnFailure, dedupWindowMs } = drawSettings(random);
+  const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, onFailureScript, dedupWindowMs } =
+    drawSettings(random);
   return random.pick<Partial<QueueSettings>>([
     { maxAttempts },
     { initialBackoffMs, expiredTo },
     { retentionMs },
-    { asksOnFailure },
+    { onFailureScript },
     { dedupWindowMs },
   ]);
 }

@@ -17,7 +17,7 @@ export function checkAttemptEnded(model: Model, reader: TurnReader, message: Mod
   const { now } = reader.turn;
   message.attempts += 1;
   if (message.attempts === 1) message.firstFailedAt = now.wall;
-  if (queue.settings.asksOnFailure && !queue.isDeadLetterQueue) {
+  if (queue.settings.onFailureScript !== "" && !queue.isDeadLetterQueue) {
     const deciding = reader.mutation("deciding");
     expectNamed(deciding, message);
     expect(

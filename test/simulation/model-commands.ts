@@ -203,6 +203,7 @@ function checkDecided(model: Model, reader: TurnReader, command: CommandOf<"deci
   }
   model.leaveLists(message);
   model.coverage.decisionsApplied += 1;
+  expect(decision.type === "retry" || decision.type === "dead-letter", () => "the hook said something else");
   const verdict = decision.type === "retry" ? after(decision.delayMs) : decision;
   checkVerdict(model, reader, message, verdict, deciding.end, false);
 }

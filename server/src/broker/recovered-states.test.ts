@@ -41,7 +41,7 @@ function fill(driver: EngineDriver): { rejected: number; corrupt: number; expire
   const settings = { ...defaultQueueSettings, initialBackoffMs: 700, expiredTo: "dead-letter" as const };
   driver.turn(
     { type: "create-queue", request: 1, name: "q", settings },
-    { type: "create-queue", request: 1, name: "asks", settings: { ...settings, asksOnFailure: true } },
+    { type: "create-queue", request: 1, name: "asks", settings: { ...settings, onFailureScript: "asked" } },
   );
   driver.turn(enqueue("q", ...new Array<object>(6).fill({ weight: 3 })), enqueue("asks", {}, {}, {}));
   const held = deliveriesOf(driver.turn(open(1, "q", 6)).effects);

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { decisionMs } from "./attempts.ts";
 import type { Delivery } from "./effects.ts";
 import { adoptionMs } from "./orphans.ts";
-import type { Decision } from "./retry-policy.ts";
+import type { Decision, HookAnswer } from "./retry-policy.ts";
 import { CoreDriver } from "./testing/core-driver.ts";
 import { durableFacts } from "./testing/durable-ledger.ts";
 import { verify } from "./verify.ts";
@@ -31,12 +31,12 @@ function deadLettered(driver: CoreDriver): string[] {
 /** A message whose attempt has ended by a nack, in a queue whose hook is asked. */
 function undecided(maxAttempts = 0, ttlMs = 0) {
   const driver = new CoreDriver();
-  driver.createQueue("r", { asksOnFailure: true, maxAttempts, initialBackoffMs: 100 });
+  driver.createQueue("r", { onFailureScript: "asked", maxAttempts, initialBackoffMs: 100 });
   const [id] = driver.enqueue("k", { queue: "r", ttlMs }) as [string];
   const consumer = driver.open({ queue: "r" });
   const [delivery] = consumer.pull(1) as [Delivery];
   assert.equal(consumer.nack(delivery, { error: "boom" }), "OK");
-  const decide = (decision: Decision, attempt = 1): void =>
+  const decide = (decision: HookAnswer, attempt = 1): void =>
     driver.run({ type: "decided", queueNumber: 3, sequence: 1, attempt, decision });
   return { driver, id, consumer, delivery, decide };
 }
@@ -262,9 +262,25 @@ describe("a queue that asks its hook", () => {
     assert.equal(driver.open({ queue: "r" }).pull(1)[0]?.attempts, 1);
   });
 
+  test("leaves it to the policy when the hook says so, the largest number of attempts included", () => {
+    const { driver, decide } = undecided(1);
+    decide({ type: "policy" });
+    assert.deepEqual(deadLettered(driver), ["max_attempts"]);
+  });
+
+  test("takes the policy's delay when the hook names none, and holds to the hook beyond the largest number of attempts", () => {
+    const { driver, consumer, decide } = undecided(1);
+    decide({ type: "backoff" });
+    assert.deepEqual(deadLettered(driver), []);
+    driver.wait(99);
+    assert.equal(consumer.pull(1).length, 0);
+    driver.wait(26);
+    assert.equal(consumer.pull(1).length, 1);
+  });
+
   test("does not ask about dead letters", () => {
     const driver = new CoreDriver();
-    driver.createQueue("r.dlq", { asksOnFailure: true });
+    driver.createQueue("r.dlq", { onFailureScript: "asked" });
     driver.enqueue("k", { queue: "r.dlq" });
     const consumer = driver.open({ queue: "r.dlq" });
     consumer.settle(consumer.pull(1)[0] as Delivery, "nack");

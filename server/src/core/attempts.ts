@@ -8,7 +8,7 @@ import { type Endings, leaveLease } from "./lease-endings.ts";
 import type { Lease } from "./lease.ts";
 import { invariant } from "./errors.ts";
 import { MessageState } from "./message-table.ts";
-import { type AttemptEnd, type Decision, decide, errorOf } from "./retry-policy.ts";
+import { type AttemptEnd, type Decision, type HookAnswer, decide, decisionOf, errorOf } from "./retry-policy.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
@@ -68,7 +68,7 @@ export function endAttempt(core: Endings, turn: Turn, lease: Lease, end: Attempt
   if (!leaveLease(core, turn, lease)) return;
   const attempts = table.attempts(slot) + 1;
   table.setAttempts(slot, attempts);
-  const asks = queue.settings.asksOnFailure && !queue.isDeadLetterQueue;
+  const asks = queue.settings.onFailureScript !== "" && !queue.isDeadLetterQueue;
   const decision = asks
     ? undefined
     : decide(queue.settings, end, attempts, table.sequence(slot), queue.isDeadLetterQueue);
@@ -116,13 +116,14 @@ export function decided(
   queueNumber: number,
   sequence: number,
   attempt: number,
-  decision: Decision,
+  answer: HookAnswer,
 ): void {
   const slot = core.state.index.get(queueNumber, sequence);
   const undecided = slot === undefined ? undefined : core.state.undecided.get(slot);
   if (slot === undefined || undecided?.attempt !== attempt || core.state.laneOf(slot).key.queue.dead) return;
   core.state.undecided.delete(slot);
-  apply(core, turn, slot, decision, undecided.end, false);
+  const { settings } = core.state.laneOf(slot).key.queue;
+  apply(core, turn, slot, decisionOf(answer, settings, undecided.end, attempt, sequence), undecided.end, false);
 }
 
 /** The policy stands in for hooks that do not answer; true when there is more than one turn may decide. */

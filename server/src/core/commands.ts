@@ -4,7 +4,7 @@ import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { MessageName } from "./redrive.ts";
 import type { MessageFilter, ScanPlace } from "./scan.ts";
-import type { Decision } from "./retry-policy.ts";
+import type { HookAnswer } from "./retry-policy.ts";
 
 export interface IdempotencyKey extends KeyHash {
   readonly text: string;
@@ -19,6 +19,9 @@ export interface KeyUse {
 /** One message to store, already validated but for the wall clock of `deliverAt`. */
 export interface EnqueueItem {
   readonly queue: string;
+  /** What a hook has decided is meant for the queue of this number, and for no other of its name. Absent: whatever queue
+   * has the name. */
+  readonly queueNumber?: number;
   readonly fairnessKey: string;
   /** 1 to 1,000; 0 = the key keeps its weight. */
   readonly weight: number;
@@ -213,7 +216,14 @@ export type Command =
       readonly queueNumber: number;
       readonly sequence: number;
       readonly attempt: number;
-      readonly decision: Decision;
+      readonly decision: HookAnswer;
+    }
+  /** A script of the queue has answered for the first time; without effect when the queue has another one by now. */
+  | {
+      readonly type: "script-worked";
+      readonly queueNumber: number;
+      readonly hook: "on_enqueue" | "on_failure";
+      readonly script: string;
     }
   /** The bytes of a message cannot be read back: it is set aside and never delivered. */
   | { readonly type: "quarantine"; readonly queueNumber: number; readonly sequence: number }

@@ -13,7 +13,7 @@ import { enqueueAll } from "./enqueuing.ts";
 import { unknownQueue } from "./failures.ts";
 import { FormerHolders, ReadyClock, closeConsumer, expireLeases, leaveQueue } from "./lease-endings.ts";
 import { type CoreLimits, defaultLimits } from "./limits.ts";
-import { operate } from "./operations.ts";
+import { operate, scriptWorked } from "./operations.ts";
 import { Orphans } from "./orphans.ts";
 import { Purges } from "./purges.ts";
 import { maxQueueNumber } from "./message-id.ts";
@@ -151,6 +151,9 @@ export class Core {
       case "quarantine":
         this.#quarantine(turn, command.queueNumber, command.sequence);
         return;
+      case "script-worked":
+        scriptWorked(this.state, turn, command);
+        return;
       default:
         this.#administer(turn, command);
     }
@@ -172,7 +175,8 @@ export class Core {
           | "close"
           | "disconnect"
           | "quarantine"
-          | "decided";
+          | "decided"
+          | "script-worked";
       }
     >,
   ): void {

@@ -9,7 +9,7 @@ import { verify } from "./verify.ts";
 /** A queue with messages in every state that waits, and others that must not notice. */
 function world(dropsPerTurn: number): CoreDriver {
   const driver = new CoreDriver({ slicePerTurn: dropsPerTurn, dropsPerTurn });
-  driver.createQueue("r", { asksOnFailure: true, maxAttempts: 1, expiredTo: "dead-letter" });
+  driver.createQueue("r", { onFailureScript: "asked", maxAttempts: 1, expiredTo: "dead-letter" });
   for (const queue of ["r", "q"]) {
     driver.enqueue("a", { queue, count: 4, weight: 3 });
     driver.enqueue("b", { queue, count: 5, delayMs: 700, ttlMs: 900 });

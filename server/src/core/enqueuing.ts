@@ -21,7 +21,7 @@ export function enqueueAll(core: Endings, turn: Turn, items: readonly EnqueueIte
 
 function enqueue(state: State, turn: Turn, item: EnqueueItem, readyAt: number): EnqueueOutcome {
   const queue = state.queuesByName.get(item.queue);
-  if (queue === undefined) return unknownQueue(item.queue);
+  if (queue === undefined || (item.queueNumber ?? queue.number) !== queue.number) return unknownQueue(item.queue);
   const { idempotencyKey, deliverAt = 0 } = item;
   if (deliverAt > turn.now.wall + longestMs) return tooFar(deliverAt);
   if (idempotencyKey !== undefined) {

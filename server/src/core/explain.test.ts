@@ -50,7 +50,7 @@ const causes: Readonly<Record<Exclude<Explanation["why"], "unknown" | "unreadabl
   },
   deciding: () => {
     const { driver, id, worker } = leased();
-    update(driver, { asksOnFailure: true });
+    update(driver, { onFailureScript: "asked" });
     worker.nack(worker.takeOne());
     const { queueNumber, sequence, attempt } = driver.questions[0]!;
     const decision = { type: "retry", delayMs: 0 } as const;

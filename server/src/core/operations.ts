@@ -11,7 +11,7 @@ import { parseMessageId } from "./message-id.ts";
 import { type Times, viewOf } from "./message-view.ts";
 import type { Purges } from "./purges.ts";
 import type { KeyOverride, Queue } from "./queue.ts";
-import { type QueueSettings, deadLetterSuffix } from "./queue-settings.ts";
+import { type QueueSettings, changed, deadLetterSuffix } from "./queue-settings.ts";
 import { describe, listKeys } from "./queue-stats.ts";
 import { redrive } from "./redrive.ts";
 import { scan } from "./scan.ts";
@@ -139,10 +139,30 @@ function slotOf(state: State, id: string): number | undefined {
 }
 
 function updateQueue({ state }: Operated, turn: Turn, queue: Queue, settings: Partial<QueueSettings>): void {
-  queue.settings = { ...queue.settings, ...settings };
+  queue.settings = changed(queue.settings, settings);
   const { number: queueNumber, name, deadLetters, madeFor } = queue;
   turn.mutations.push({ type: "queue-updated", queueNumber, name, settings: queue.settings, deadLetters, madeFor });
   state.schedule(queue);
+}
+
+/** Its script of this hook has answered. */
+export function scriptWorked(
+  state: State,
+  turn: Turn,
+  { queueNumber, hook, script }: Extract<Command, { type: "script-worked" }>,
+): void {
+  const queue = state.queuesByNumber.get(queueNumber);
+  if (queue === undefined || queue.dead) return;
+  const { settings, name, deadLetters, madeFor } = queue;
+  const proven = hook === "on_enqueue" ? settings.provenOnEnqueue : settings.provenOnFailure;
+  const now = hook === "on_enqueue" ? settings.onEnqueueScript : settings.onFailureScript;
+  if (proven.current || now !== script) return;
+  const after = { current: true, before: proven.before };
+  queue.settings = {
+    ...settings,
+    ...(hook === "on_enqueue" ? { provenOnEnqueue: after } : { provenOnFailure: after }),
+  };
+  turn.mutations.push({ type: "queue-updated", queueNumber, name, settings: queue.settings, deadLetters, madeFor });
 }
 
 function setKey(

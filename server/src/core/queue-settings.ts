@@ -1,5 +1,17 @@
 // What an operator can set on a queue. Stored with the catalog; acts on the backlog at once.
 
+/** What holds for a message when the script of its queue fails: what the request says, what the last script before it
+ * that worked says, or that it is refused. */
+export type HookErrorMode = "default" | "last_good" | "reject";
+
+/** What is known of the scripts that one hook of a queue has had. */
+export interface ProvenScripts {
+  /** The script that the hook has now has answered at least once. */
+  readonly current: boolean;
+  /** The last one before it that had; "" = none. */
+  readonly before: string;
+}
+
 /** What becomes of a message whose time to live is over. */
 export type ExpiredTo = "drop" | "dead-letter";
 
@@ -17,11 +29,22 @@ export interface QueueSettings {
   readonly dedupWindowMs: number;
   /** Dead-letter queues: entries are dropped after this time; 0 = never. */
   readonly retentionMs: number;
-  /** Ended attempts are put to the queue's hook; the retry policy stands in for it when it does not answer. */
-  readonly asksOnFailure: boolean;
+  /** Lua; "" = none. Asked about every message before it is enqueued. */
+  readonly onEnqueueScript: string;
+  /** Lua; "" = none. Ended attempts are put to it; the retry policy stands in for it when it does not answer. */
+  readonly onFailureScript: string;
+  readonly onHookError: HookErrorMode;
+  /** Scripts see payloads, up to what one of their strings may hold. */
+  readonly hooksSeePayload: boolean;
+  /** Kept by the core, by hook; nobody sets it. */
+  readonly provenOnEnqueue: ProvenScripts;
+  readonly provenOnFailure: ProvenScripts;
   /** An operator has stopped it: messages are taken in, and none is delivered. */
   readonly paused: boolean;
 }
+
+/** Of a hook that has had no script. */
+export const nothingProven: ProvenScripts = Object.freeze({ current: false, before: "" });
 
 const minutes = 60_000;
 const days = 24 * 60 * minutes;
@@ -34,9 +57,28 @@ export const defaultQueueSettings: QueueSettings = Object.freeze({
   expiredTo: "drop",
   dedupWindowMs: 10 * minutes,
   retentionMs: 14 * days,
-  asksOnFailure: false,
+  onEnqueueScript: "",
+  onFailureScript: "",
+  onHookError: "default",
+  hooksSeePayload: false,
+  provenOnEnqueue: nothingProven,
+  provenOnFailure: nothingProven,
   paused: false,
 });
+
+/** The settings after a change. A script that worked and gives way is remembered as the last good one. */
+export function changed(settings: QueueSettings, change: Partial<QueueSettings>): QueueSettings {
+  const after = { ...settings, ...change };
+  return {
+    ...after,
+    provenOnEnqueue: proven(settings.onEnqueueScript, after.onEnqueueScript, settings.provenOnEnqueue),
+    provenOnFailure: proven(settings.onFailureScript, after.onFailureScript, settings.provenOnFailure),
+  };
+}
+
+function proven(before: string, after: string, known: ProvenScripts): ProvenScripts {
+  return before === after || !known.current ? known : { current: false, before };
+}
 
 export const maxAttemptsLimit = 1_000_000;
 /** Delays, times to live and windows reach no further: one year. */

@@ -2,11 +2,62 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Delivery } from "./effects.ts";
+import type { Failure } from "./errors.ts";
 import { maxQueueNumber } from "./message-id.ts";
 import { CoreDriver, item } from "./testing/core-driver.ts";
 import { defaultQueueSettings } from "./queue-settings.ts";
 
 const visibilityMs = 30_000;
+
+describe("scripts of a queue", () => {
+  const proven = (driver: CoreDriver) => driver.core.state.queuesByName.get("r")?.settings.provenOnEnqueue;
+  const set = (driver: CoreDriver, onEnqueueScript: string): void =>
+    driver.run({ type: "update-queue", request: 90, name: "r", settings: { onEnqueueScript } });
+  const worked = (driver: CoreDriver, script: string): void =>
+    driver.run({ type: "script-worked", queueNumber: 3, hook: "on_enqueue", script });
+
+  test("the last one that worked is remembered, whatever came after it", () => {
+    const driver = new CoreDriver();
+    driver.createQueue("r", { onEnqueueScript: "one" });
+    worked(driver, "one");
+    assert.deepEqual(proven(driver), { current: true, before: "" });
+    set(driver, "one");
+    assert.deepEqual(proven(driver), { current: true, before: "" });
+    set(driver, "two");
+    assert.deepEqual(proven(driver), { current: false, before: "one" });
+    set(driver, "three");
+    assert.deepEqual(proven(driver), { current: false, before: "one" });
+    worked(driver, "three");
+    set(driver, "");
+    assert.deepEqual(proven(driver), { current: false, before: "three" });
+  });
+
+  test("word of one that was replaced meanwhile says nothing about the new one, and none is written twice", () => {
+    const driver = new CoreDriver();
+    driver.createQueue("r", { onEnqueueScript: "one" });
+    set(driver, "two");
+    worked(driver, "one");
+    assert.deepEqual(proven(driver), { current: false, before: "" });
+    const written = driver.mutations.length;
+    worked(driver, "two");
+    worked(driver, "two");
+    assert.equal(driver.mutations.length, written + 1);
+  });
+});
+
+describe("a message that a hook has decided about", () => {
+  test("is for the queue that was asked, and for no later one of its name", () => {
+    const driver = new CoreDriver();
+    driver.createQueue("r");
+    const decided = { ...item("k", { queue: "r" }), queueNumber: 3 };
+    const enqueue = (): unknown => driver.enqueueItems([decided])[0];
+    assert.equal(typeof enqueue(), "string");
+    driver.run({ type: "delete-queue", request: 91, name: "r" });
+    driver.createQueue("r");
+    assert.equal((enqueue() as Failure).reason, "QUEUE_NOT_FOUND");
+    assert.equal(driver.stats("r").depth, 0);
+  });
+});
 
 describe("creating queues", () => {
   test("a name is taken once, and there is a limit", () => {

@@ -21,6 +21,9 @@ export type Decision =
   | { readonly type: "retry"; readonly delayMs: number }
   | { readonly type: "dead-letter"; readonly reason: DeadLetterReason };
 
+/** What a hook says. backoff: again, after the delay that the policy has for it. policy: the policy is to decide. */
+export type HookAnswer = Decision | { readonly type: "backoff" } | { readonly type: "policy" };
+
 /** The largest part of a delay that is added to it, so that what failed together does not come again together. */
 const jitter = 0.25;
 
@@ -63,6 +66,20 @@ export function decide(
   // Who died took the time that the lease had already.
   if (end.by !== "nack") return { type: "retry", delayMs: 0 };
   return { type: "retry", delayMs: end.delayMs ?? backoffMs(settings, attempts, spreadOf(sequence, attempts)) };
+}
+
+/** What is to be done about an answer of the queue's hook. It holds beyond the queue's largest number of attempts, too. */
+export function decisionOf(
+  answer: HookAnswer,
+  settings: QueueSettings,
+  end: AttemptEnd,
+  attempts: number,
+  sequence: number,
+): Decision {
+  if (answer.type === "policy") return decide(settings, end, attempts, sequence, false);
+  if (answer.type !== "backoff") return answer;
+  const delayMs = end.by === "nack" ? backoffMs(settings, attempts, spreadOf(sequence, attempts)) : 0;
+  return { type: "retry", delayMs };
 }
 
 /** What a dead-lettered message's record says when no worker gave an error. */

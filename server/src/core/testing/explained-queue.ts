@@ -53,7 +53,7 @@ export class ExplainedQueue {
     this.asks = asks;
     this.#lead = this.driver.wall - this.driver.mono;
     this.#wall = this.driver.wall;
-    this.update({ visibilityMs, asksOnFailure: asks });
+    this.update({ visibilityMs, onFailureScript: asks ? "asked" : "" });
   }
 
   get steady(): number {

@@ -1,7 +1,13 @@
 // The system shard: which queues there are. Small, so plain records; a queue's number is never given again.
 import type { ConfigSetMutation, KeySetMutation, Mutation } from "../../core/mutations.ts";
 import type { KeyOverride } from "../../core/queue.ts";
-import { type ExpiredTo, type QueueSettings, defaultQueueSettings } from "../../core/queue-settings.ts";
+import {
+  type ExpiredTo,
+  type HookErrorMode,
+  type QueueSettings,
+  defaultQueueSettings,
+  nothingProven,
+} from "../../core/queue-settings.ts";
 import { type ConfigChange, keptConfigChanges } from "../../core/runtime-config.ts";
 import type { Op } from "../port.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
@@ -9,9 +15,12 @@ import { envelopeBytes, seal } from "./envelope.ts";
 import { defined } from "./events.ts";
 import { configChangeKey, configKey, numbersKey, overrideKey, queueKey, revisionIn } from "./keys.ts";
 
-const flags = { asksOnFailure: 1, paused: 2 } as const;
+// 1 was: asks a hook. A queue that has a script does.
+const flags = { paused: 2 } as const;
 /** Stored by number: append only. */
 const expiredTos: readonly ExpiredTo[] = ["drop", "dead-letter"];
+const hookErrorModes: readonly HookErrorMode[] = ["default", "last_good", "reject"];
+const hookFlags = { seePayload: 1, provenOnEnqueue: 2, provenOnFailure: 4 } as const;
 
 export interface CatalogEntry {
   readonly name: string;
@@ -122,9 +131,55 @@ export class Catalog {
     this.#out.byte(expiredTos.indexOf(settings.expiredTo));
     this.#out.varint(settings.dedupWindowMs);
     this.#out.varint(settings.retentionMs);
-    this.#out.byte((settings.asksOnFailure ? flags.asksOnFailure : 0) | (settings.paused ? flags.paused : 0));
+    this.#out.byte(settings.paused ? flags.paused : 0);
+    this.#scripts(settings);
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
+
+  #scripts({ onEnqueueScript, onFailureScript, onHookError, hooksSeePayload, ...settings }: QueueSettings): void {
+    const { provenOnEnqueue, provenOnFailure } = settings;
+    this.#out.string(onEnqueueScript);
+    this.#out.string(onFailureScript);
+    this.#out.byte(hookErrorModes.indexOf(onHookError));
+    this.#out.byte(
+      (hooksSeePayload ? hookFlags.seePayload : 0) |
+        (provenOnEnqueue.current ? hookFlags.provenOnEnqueue : 0) |
+        (provenOnFailure.current ? hookFlags.provenOnFailure : 0),
+    );
+    this.#out.string(provenOnEnqueue.before);
+    this.#out.string(provenOnFailure.before);
+  }
+}
+
+type Scripts = Pick<
+  QueueSettings,
+  "onEnqueueScript" | "onFailureScript" | "onHookError" | "hooksSeePayload" | "provenOnEnqueue" | "provenOnFailure"
+>;
+
+const noScripts: Scripts = {
+  onEnqueueScript: "",
+  onFailureScript: "",
+  onHookError: "default",
+  hooksSeePayload: false,
+  provenOnEnqueue: nothingProven,
+  provenOnFailure: nothingProven,
+};
+
+/** Records of before there were scripts end here. */
+function scriptsBehind(reader: ByteReader): Scripts {
+  if (reader.done) return noScripts;
+  const onEnqueueScript = reader.string();
+  const onFailureScript = reader.string();
+  const onHookError = defined(hookErrorModes[reader.byte()]);
+  const bits = reader.byte();
+  return {
+    onEnqueueScript,
+    onFailureScript,
+    onHookError,
+    hooksSeePayload: (bits & hookFlags.seePayload) !== 0,
+    provenOnEnqueue: { current: (bits & hookFlags.provenOnEnqueue) !== 0, before: reader.string() },
+    provenOnFailure: { current: (bits & hookFlags.provenOnFailure) !== 0, before: reader.string() },
+  };
 }
 
 export function readCatalogEntry(value: Uint8Array): CatalogEntry {
@@ -145,9 +200,9 @@ export function readCatalogEntry(value: Uint8Array): CatalogEntry {
     retentionMs: reader.varint(),
   };
   const bits = reader.byte();
-  const asksOnFailure = (bits & flags.asksOnFailure) !== 0;
   const paused = (bits & flags.paused) !== 0;
-  return { name, settings: { ...settings, asksOnFailure, paused }, deadLetters, madeFor };
+  const scripts = scriptsBehind(reader);
+  return { name, settings: { ...settings, ...scripts, paused }, deadLetters, madeFor };
 }
 
 export function readOverride(value: Uint8Array): KeyOverride {
