@@ -1,5 +1,6 @@
 // A message that nobody leased, for people and for programs.
 import type { StoredMessage, StoredMessageWithPayload } from "@fila/sdk/admin";
+import type { List } from "./list-output.ts";
 import { encoded } from "./message-line.ts";
 import { cut, printable, printableText } from "./printable.ts";
 import { exactSpan, roughSpan } from "./spans.ts";
@@ -8,7 +9,7 @@ import type { Column, Row } from "./table.ts";
 /** Characters of a payload that a list shows. */
 const previewLength = 200;
 
-export const messageColumns: readonly Column[] = [
+const messageColumns: readonly Column[] = [
   { heading: "ID" },
   { heading: "STATE" },
   { heading: "KEY", flexible: true },
@@ -16,7 +17,21 @@ export const messageColumns: readonly Column[] = [
   { heading: "AGE", right: true },
 ];
 
-export function messageRow(message: StoredMessage, now: number): Row {
+/** Messages of a queue, as lists show them. */
+export function messageList(
+  queue: string,
+  items: AsyncIterable<StoredMessage>,
+  limit: number,
+  now: number,
+): List<StoredMessage> {
+  return {
+    ...{ items, limit, columns: messageColumns, object: messageObject },
+    row: (message) => messageRow(message, now),
+    none: `Queue "${queue}" has no such message.`,
+  };
+}
+
+function messageRow(message: StoredMessage, now: number): Row {
   const { id, state, fairnessKey, attempt, enqueuedAt } = message;
   const below = [detail(message, now), "payload" in message ? preview(message as StoredMessageWithPayload) : ""];
   return {

@@ -1,9 +1,8 @@
 import { Flags } from "@oclif/core";
-import type { StoredMessage } from "@fila/sdk/admin";
 import { ClientCommand } from "../client-command.ts";
 import { filterFlags, filterOf, stateFlag } from "../filter-flags.ts";
 import { limitFlag, queueArg } from "../flags.ts";
-import { messageColumns, messageObject, messageRow } from "../stored-message-text.ts";
+import { messageList } from "../stored-message-text.ts";
 
 export default class Search extends ClientCommand {
   static override summary = "Find messages of a queue, without leasing them.";
@@ -26,20 +25,9 @@ export default class Search extends ClientCommand {
     const { args, flags } = await this.parse(Search);
     const filter = filterOf(flags);
     await using fila = await this.client(flags.addr);
-    const now = Date.now();
-    const list = {
-      // One more, to know whether there are.
-      items: fila.admin.listMessages(args.queue, {
-        filter,
-        limit: flags.limit + 1,
-        withPayload: flags.json && flags.payload,
-      }),
-      limit: flags.limit,
-      columns: messageColumns,
-      row: (message: StoredMessage) => messageRow(message, now),
-      object: messageObject,
-      none: `Queue "${args.queue}" has no such message.`,
-    };
-    await this.printList(list, flags.json);
+    // One more, to know whether there are.
+    const query = { filter, limit: flags.limit + 1, withPayload: flags.json && flags.payload };
+    const items = fila.admin.listMessages(args.queue, query);
+    await this.printList(messageList(args.queue, items, flags.limit, Date.now()), flags.json);
   }
 }
