@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { createHash } from "node:crypto";
 import type { Command, IdempotencyKey } from "../core/commands.ts";
 import type { Consumer, LoadedDelivery, Outcome } from "./contract.ts";
-import { BrokerRig, itemOf, settlement, valueOf } from "./testing/broker-rig.ts";
+import { BrokerRig, itemOf, settlement, textOf, valueOf } from "./testing/broker-rig.ts";
 import { Listener } from "./testing/listener.ts";
 
 const day = 86_400_000;
@@ -25,8 +25,6 @@ function keyOf(text: string): IdempotencyKey {
   const [a, b, c, d] = [0, 4, 8, 12].map((at) => digest.readUInt32BE(at));
   return { a: a!, b: b!, c: c!, d: d!, text };
 }
-
-const textOf = ({ body }: { readonly body: Uint8Array }): string => Buffer.from(body.subarray(2)).toString();
 
 async function world(): Promise<World> {
   const rig = await BrokerRig.open();

@@ -15,6 +15,7 @@ export interface RigOptions {
   readonly storage?: GatedStorage;
   readonly clock?: ManualClock;
   readonly payloadCacheBytes?: number;
+  readonly checkpointJournalBytes?: number;
   /** Default: the store's own. */
   readonly open?: () => Promise<Storage>;
 }
@@ -37,6 +38,9 @@ export class BrokerRig {
       log: silent,
       clock,
       payloadCacheBytes,
+      ...(options.checkpointJournalBytes === undefined
+        ? {}
+        : { checkpointJournalBytes: options.checkpointJournalBytes }),
       fatal: (error) => {
         throw error;
       },
@@ -90,6 +94,11 @@ export function bodyOf(text: string): Uint8Array {
   const payload = Buffer.from(text);
   if (payload.length > 127) throw new Error("too long for a test");
   return Buffer.concat([Buffer.of((3 << 3) | 2, payload.length), payload]);
+}
+
+/** The text that the body was made of. */
+export function textOf({ body }: Pick<LoadedDelivery, "body">): string {
+  return Buffer.from(body.subarray(2)).toString();
 }
 
 export function settlement(

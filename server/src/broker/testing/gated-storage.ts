@@ -1,5 +1,5 @@
 // A memory storage whose commits wait for a word: a test sees what a broker does between commit and durability, and what
-// it does when a commit is rejected.
+// it does when a commit is rejected. What it reads by key may come late, damaged, or not at all.
 import { MemoryDisk, openMemoryStorage } from "../../storage/memory/memory-storage.ts";
 import { type Op, type Shard, type Storage, StorageError, type StorageErrorCode } from "../../storage/port.ts";
 
@@ -10,6 +10,8 @@ interface Held {
   readonly reject: (code: StorageErrorCode, written: boolean) => void;
 }
 
+type Values = readonly (Uint8Array | undefined)[];
+
 export class GatedStorage {
   readonly #disk = new MemoryDisk();
   #waiters: (() => void)[] = [];
@@ -18,6 +20,8 @@ export class GatedStorage {
   /** While false, commits pass at once. */
   gated = false;
   opened = 0;
+  /** What becomes of values that are read by key, on their way from the disk. */
+  onRead: (values: Values, keys: readonly Uint8Array[]) => Values | Promise<Values> = (values) => values;
 
   readonly open = (): Promise<Storage> => {
     this.opened += 1;
@@ -38,7 +42,7 @@ export class GatedStorage {
   #gate(id: number, inner: Shard): Shard {
     return {
       commit: (ops) => (this.gated ? this.#hold(id, inner, ops) : inner.commit(ops)),
-      getMany: (keys) => inner.getMany(keys),
+      getMany: async (keys) => [...(await this.onRead(await inner.getMany(keys), keys))],
       scan: (range) => inner.scan(range),
       lost: inner.lost,
       release: () => inner.release(),
