@@ -1,5 +1,6 @@
 // node test/side-by-side.ts SCRIPT…: runs scripts of package.json at the same time. What the first says is shown as it comes,
-// what the others say when they end. Fails when one of them does.
+// what the others say when they end. Fails when one of them does,
+// or there are none.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
@@ -14,5 +15,7 @@ async function run(script: string, shown: boolean): Promise<boolean> {
   return code === 0;
 }
 
-const passed = await Promise.all(process.argv.slice(2).map((script, at) => run(script, at === 0)));
-process.exitCode = passed.every(Boolean) ? 0 : 1;
+const scripts = process.argv.slice(2);
+if (scripts.length === 0) process.stderr.write("name the scripts to run\n");
+const passed = await Promise.all(scripts.map((script, at) => run(script, at === 0)));
+process.exitCode = passed.length > 0 && passed.every(Boolean) ? 0 : 1;
