@@ -137,8 +137,7 @@ export class LeaseReader implements SubscriptionOwner {
 
   /** A request of its own is worth half of what may wait: a busy consumer does not send one for each message. */
   #replenish(worthwhile = this.#prefetch / 2): void {
-    const ahead = this.#buffer.length + this.#subscription.credit;
-    const missing = this.#prefetch - ahead;
-    if (missing > 0 && (missing >= worthwhile || ahead === 0)) this.#subscription.grant(missing);
+    const missing = this.#prefetch - this.#buffer.length - this.#subscription.credit;
+    if (missing > 0 && missing >= worthwhile) this.#subscription.grant(missing);
   }
 }

@@ -74,6 +74,7 @@ test("in parts, each is of whole fields, and together they are the message", () 
       const whole: string[] = [];
       let parts: Uint8Array[] = [];
       for (const { flags, bytes, last } of read(true, all, cut)) {
+        assert.ok(bytes.length > 0 || last, "nothing is told of nothing");
         if (flags === 2) {
           assert.deepEqual([Buffer.from(bytes).toString(), last, parts.length], ["{}", true, 0]);
           continue;
@@ -118,6 +119,19 @@ test("a field that says it is longer than its message is refused before room is 
   const bytes = envelope(0, Buffer.concat([Buffer.from([18, 128, 128, 128, 128, 128, 1]), Buffer.alloc(13)]));
   assert.throws(
     () => reader.push(bytes.subarray(0, 15)),
+    (error) => error instanceof FilaError && error.reason === "PROTOCOL_ERROR",
+  );
+});
+
+test("in parts, a field may end where its message does, and not a byte behind it", () => {
+  // Field 2 of so many bytes, of which 4 are in the message.
+  const bytesOf = (size: number): Uint8Array => envelope(0, Buffer.from([18, size, 1, 2, 3, 4]));
+  assert.deepEqual(
+    read(true, bytesOf(4), [8, 3]).map(({ bytes, last }) => [bytes.length, last]),
+    [[6, true]],
+  );
+  assert.throws(
+    () => read(true, bytesOf(5), [8, 3]),
     (error) => error instanceof FilaError && error.reason === "PROTOCOL_ERROR",
   );
 });

@@ -34,6 +34,23 @@ test("without anything to send, it asks when half of what may wait is missing", 
   void worker.stop({ drain: "abandon" });
 });
 
+test("no more than 1,000 acks without an answer: it asks for no messages until they come", async () => {
+  const { streams, worker, release } = workerInHand({ concurrency: 1_000, prefetch: 0 });
+  streams.last.subscribe();
+  for (const round of ["a", "b"]) {
+    const ids = Array.from({ length: 1_000 }, (_, at) => `${round}${at}`);
+    streams.last.deliver(...ids);
+    await turn();
+    ids.forEach(release);
+    await turn();
+  }
+  assert.deepEqual([streams.last.settled(SettlementAction.ACK).length, streams.last.credit], [2_000, 2_000]);
+  streams.last.answerAll();
+  await turn();
+  assert.equal(streams.last.credit, 1_000, "of requests since then");
+  void worker.stop({ drain: "abandon" });
+});
+
 test("a response in parts is told at its end: what it says is lost is what it brings", async () => {
   const { streams, worker, contexts, errors } = workerInHand({ concurrency: 2, prefetch: 2 });
   const message = (id: string): object => ({ message: { id, payload: Buffer.from(id) }, leaseToken: tokenOf(id) });
