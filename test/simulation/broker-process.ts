@@ -25,6 +25,7 @@ function drawSettings(random: Random) {
       leasesPerTurn: random.between(1, 40),
       slicePerTurn: random.between(1, 30),
       dropsPerTurn: random.between(1, 30),
+      dropsPerIdleTurn: random.between(1, 60),
       rowsPerTurn: random.between(5, 300),
       rowsPerSearch: random.between(5, 100),
     },

@@ -45,6 +45,9 @@ import {
 } from "./runtime-config.ts";
 import { known } from "./wire-values.ts";
 
+/** A purge of many millions of messages takes minutes beside a queue that is served. */
+const purgeMs = 10 * 60_000;
+
 /** "not_serving": it is stopping, or its store cannot be written. "unknown": it does not tell. */
 export type HealthStatus = "serving" | "not_serving" | "unknown";
 
@@ -58,7 +61,7 @@ export class Admin {
   readonly #calls: AdminCalls;
   readonly #health: Client<typeof Health>;
 
-  /** Made by `connect` and `connectAdmin`. `timeoutMs` bounds each call but `redrive` and `watchConfig`. */
+  /** Made by `connect` and `connectAdmin`. `timeoutMs` bounds each call but `purgeQueue`, `redrive` and `watchConfig`. */
   constructor(connection: Connection, timeoutMs: number) {
     this.#calls = new AdminCalls(connection, timeoutMs);
     this.#health = createClient(Health, connection.unary);
@@ -116,11 +119,11 @@ export class Admin {
 
   /**
    * Removes all that waits; what is leased stays. Resolves with how many there were. Rejects with deadline_exceeded when it
-   * takes longer than the time limit of calls, and goes on in the broker; a crash of that leaves the rest: do it again.
+   * takes longer than 10 minutes, and goes on in the broker; a crash of that leaves the rest: do it again.
    */
   async purgeQueue(queue: string): Promise<number> {
     checkQueueName(queue);
-    const { purged } = await this.#calls.write((client, call) => client.purgeQueue({ queue }, call));
+    const { purged } = await this.#calls.write((client, call) => client.purgeQueue({ queue }, call), purgeMs);
     return Number(purged);
   }
 

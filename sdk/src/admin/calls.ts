@@ -25,11 +25,11 @@ export class AdminCalls {
     return retrying(this.connection, this.#timeoutMs, (timeoutMs) => call(this.#client, { timeoutMs }));
   }
 
-  /** Made once: after an interruption it may be done or not. */
-  async write<T>(call: Call<T>): Promise<T> {
+  /** Made once: after an interruption it may be done or not. It may take `atLeastMs`, whatever the time limit of calls. */
+  async write<T>(call: Call<T>, atLeastMs = 0): Promise<T> {
     try {
       this.connection.assertOpen();
-      return await call(this.#client, { timeoutMs: this.#timeoutMs });
+      return await call(this.#client, { timeoutMs: Math.max(atLeastMs, this.#timeoutMs) });
     } catch (error) {
       throw this.connection.explain(error);
     }

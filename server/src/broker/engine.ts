@@ -107,9 +107,9 @@ export class Engine {
    * @param loaded the records that `checkpoint.plan` asked for; undefined: no slice with this turn
    * @param expire false: leases whose time is over stand for this turn
    */
-  turn(commands: Iterable<Command>, now: Now, loaded: LoadedRecords | undefined, expire = true): TurnOutput {
+  turn(commands: readonly Command[], now: Now, loaded: LoadedRecords | undefined, expire = true): TurnOutput {
     const { core, journal, checkpoint } = this;
-    core.begin(now);
+    core.begin(now, commands.length === 0);
     for (const command of commands) core.step(command);
     const { mutations, effects, more, leisurely } = core.finish(expire);
     const system = this.#catalog.encode(mutations);

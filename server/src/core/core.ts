@@ -60,9 +60,10 @@ export class Core {
     this.limits = limits;
   }
 
-  begin(now: Now): void {
+  /** @param idle no command comes in this turn */
+  begin(now: Now, idle = false): void {
     const steady = now.mono + this.startClock(now);
-    const turn = new Turn(now, steady, this.#entropy, this.limits);
+    const turn = new Turn(now, steady, this.#entropy, this.limits, idle);
     this.#turn = turn;
     // Before the commands: a message that came in the very turn that deletes or purges its queue has no place in storage yet.
     this.#dropping = this.state.dying.step(this.state, turn);

@@ -9,8 +9,10 @@ export interface CoreLimits {
   /** Messages that one turn wakes, and expired leases and messages that it ends, at most. */
   readonly slicePerTurn: number;
   /** Messages of purged and deleted queues, and idempotency keys, that one turn drops at most. Nobody waits for them in a
-   * hurry, and whoever is served meanwhile waits for one such turn and its commit: some 0.3 ms of it. */
+   * hurry, and whoever is served in the same turn waits for them and their commit: some 0.1 ms. */
   readonly dropsPerTurn: number;
+  /** The same for a turn in which nobody is served. */
+  readonly dropsPerIdleTurn: number;
   /** Rows of the table that a purge, or the walk for deleted queues, looks at in one turn at most. */
   readonly rowsPerTurn: number;
   /** Rows of the table that one slice of a search looks at. */
@@ -22,7 +24,8 @@ export const defaultLimits: CoreLimits = {
   maxIdempotencyKeys: 1_000_000,
   leasesPerTurn: 2_000,
   slicePerTurn: 5_000,
-  dropsPerTurn: 250,
+  dropsPerTurn: 60,
+  dropsPerIdleTurn: 500,
   rowsPerTurn: 10_000,
   rowsPerSearch: 20_000,
 };

@@ -37,14 +37,15 @@ export class Turn {
   dropBudget: number;
   readonly limits: CoreLimits;
 
-  constructor(now: Now, steady: number, entropy: Entropy, limits: CoreLimits) {
+  /** @param idle nobody asks for anything in this turn */
+  constructor(now: Now, steady: number, entropy: Entropy, limits: CoreLimits, idle: boolean) {
     this.now = now;
     this.steady = steady;
     this.entropy = entropy;
     this.limits = limits;
     this.leaseBudget = limits.leasesPerTurn;
     this.sliceBudget = limits.slicePerTurn;
-    this.dropBudget = limits.dropsPerTurn;
+    this.dropBudget = idle ? limits.dropsPerIdleTurn : limits.dropsPerTurn;
   }
 
   token(): LeaseToken {

@@ -57,11 +57,12 @@ async function commitByCommit<T>(
 }
 
 test("a purge goes slice by slice, and another queue is served in each of its turns", async () => {
-  const slice = defaultLimits.dropsPerTurn;
-  const rig = await rigWith("q", 2 * slice + 1);
+  const { dropsPerTurn: slice, dropsPerIdleTurn } = defaultLimits;
+  const messages = dropsPerIdleTurn + slice + 1;
+  const rig = await rigWith("q", messages);
   const { result, depths, served } = await commitByCommit(rig, "q", () => rig.broker.operations.purgeQueue("q"));
-  assert.equal(result, 2 * slice + 1);
-  // The first commit has a slice already; the next turn adds another one before it tells the depth.
+  assert.equal(result, messages);
+  // The first commit has the slice of an idle turn already; the next turn adds another one before it tells the depth.
   assert.deepEqual(depths, [1, 0, 0]);
   assert.deepEqual(served, [true, true, false]);
 });
@@ -204,8 +205,9 @@ test("a list that filters by bodies reads 16 MiB a page, and goes on behind them
 });
 
 test("while another queue is served, a purge goes along with its turns; alone it goes on when nobody is", async () => {
-  const slice = defaultLimits.dropsPerTurn;
-  const rig = await rigWith("q", 5 * slice);
+  const { dropsPerTurn: slice, dropsPerIdleTurn } = defaultLimits;
+  const messages = dropsPerIdleTurn + 4 * slice;
+  const rig = await rigWith("q", messages);
   const { broker, storage, clock } = rig;
   storage.gated = true;
   const purged = broker.operations.purgeQueue("q");
@@ -222,5 +224,5 @@ test("while another queue is served, a purge goes along with its turns; alone it
   assert.equal(await depth, 2 * slice);
   storage.gated = false;
   clock.advance(10);
-  assert.equal(valueOf(await purged), 5 * slice);
+  assert.equal(valueOf(await purged), messages);
 });
