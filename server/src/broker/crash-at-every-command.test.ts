@@ -1,11 +1,12 @@
 // A crash at each commit of every command that changes anything: whether the commit reached the disk or not, after the
-// restart all of the command is there or nothing of it, and nothing was answered OK that is not there.
+// restart all of the command is there or nothing of it, and nothing was answered OK that is not there. What time alone
+// does: crash-when-time-is-up.test.ts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createHash } from "node:crypto";
-import type { Command, IdempotencyKey } from "../core/commands.ts";
+import type { Command } from "../core/commands.ts";
 import type { Consumer, LoadedDelivery, Outcome } from "./contract.ts";
-import { BrokerRig, itemOf, settlement, textOf, valueOf } from "./testing/broker-rig.ts";
+import { BrokerRig, itemOf, keyOf, settlement, textOf, valueOf } from "./testing/broker-rig.ts";
+import { type Crash, failOnce, passCommits, seen } from "./testing/crash.ts";
 import { Listener } from "./testing/listener.ts";
 
 const day = 86_400_000;
@@ -18,12 +19,6 @@ interface World {
   readonly streams: readonly Consumer[];
   /** Ids of what waits in q. */
   readonly waiting: ReadonlyMap<string, string>;
-}
-
-function keyOf(text: string): IdempotencyKey {
-  const digest = createHash("sha256").update(text).digest();
-  const [a, b, c, d] = [0, 4, 8, 12].map((at) => digest.readUInt32BE(at));
-  return { a: a!, b: b!, c: c!, d: d!, text };
 }
 
 async function world(): Promise<World> {
@@ -186,36 +181,6 @@ const done = (answer: Promise<readonly unknown[]>): Promise<boolean> =>
   );
 const ok = async (answer: Promise<Outcome<unknown>>): Promise<boolean> => (await answer).ok;
 
-/** All that can be seen of a broker. */
-async function seen({ broker }: BrokerRig): Promise<unknown> {
-  const { operations } = broker;
-  const { queues } = valueOf(await broker.listQueues("", 100));
-  const each = await Promise.all(
-    queues.map(async ({ name: queue, depth, inFlight }) => {
-      const query = { queue, filter: {}, after: undefined, limit: 1_000, withBodies: true };
-      const { messages } = valueOf(await operations.listMessages(query));
-      const { uses } = valueOf(await operations.listIdempotencyKeys(queue, undefined, 100));
-      return {
-        description: valueOf(await operations.describeQueue(queue, 100)),
-        depth,
-        inFlight,
-        keys: valueOf(await operations.listKeys(queue, "", 100)).keys,
-        messages: messages.map(({ view, body, failure, unreadable }) => {
-          // Stores differ in their salt, and so in their ids.
-          const { id: _id, slot: _slot, queueNumber: _number, sequence: _sequence, ...rest } = view;
-          return { ...rest, text: textOf({ body: body! }), failure, unreadable };
-        }),
-        uses: uses.map(({ key, expiresAt }) => ({ key, expiresAt })),
-      };
-    }),
-  );
-  const { entries, revision } = valueOf(await operations.listConfig("", "", 100));
-  const watch = operations.watchConfig(0, new AbortController().signal)[Symbol.asyncIterator]();
-  const changes: unknown = await watch.next();
-  await watch.return?.();
-  return { each, entries, revision, changes };
-}
-
 interface Run {
   readonly commits: number;
   readonly answer: boolean | undefined;
@@ -223,11 +188,8 @@ interface Run {
   readonly seen: unknown;
 }
 
-/** @param crash at which commit, counted from 0; undefined: after all of them */
-async function run(
-  command: (world: World) => Promise<boolean>,
-  crash?: { readonly commit: number; readonly written: boolean },
-): Promise<Run> {
+/** @param crash undefined: after all commits */
+async function run(command: (world: World) => Promise<boolean>, crash?: Crash): Promise<Run> {
   const made = await world();
   const { rig } = made;
   const { storage } = rig;
@@ -238,28 +200,10 @@ async function run(
     answer = value;
     over = true;
   });
-  let commits = 0;
-  for (let rest = 0; rest < 5;) {
-    await new Promise((resolve) => setImmediate(resolve));
-    const commit = storage.held.shift();
-    if (commit === undefined) {
-      // A queue that is deleted goes on after the answer.
-      rest += over ? 1 : 0;
-      continue;
-    }
-    rest = 0;
-    if (commits === crash?.commit) {
-      commit.reject("failed", crash.written);
-      commits += 1;
-      break;
-    }
-    commits += 1;
-    commit.allow();
-  }
+  const commits = await passCommits(storage, () => over, crash);
   if (crash === undefined) {
     // So that both come from the store after a failure.
-    void rig.broker.operations.setConfig("never", "stored");
-    (await storage.nextHeld()).reject("failed", false);
+    await failOnce(rig);
   }
   storage.gated = false;
   await answered;

@@ -1,5 +1,6 @@
 // A broker over a gated store in memory and a clock that stands still, with calls that resolve with what came of them.
-import type { EnqueueItem, SettleItem } from "../../core/commands.ts";
+import { createHash } from "node:crypto";
+import type { EnqueueItem, IdempotencyKey, SettleItem } from "../../core/commands.ts";
 import type { EnqueueOutcome, SettleOutcome } from "../../core/effects.ts";
 import type { Storage } from "../../storage/port.ts";
 import type { Broker, LoadedDelivery, Outcome } from "../contract.ts";
@@ -94,6 +95,12 @@ export function bodyOf(text: string): Uint8Array {
   const payload = Buffer.from(text);
   if (payload.length > 127) throw new Error("too long for a test");
   return Buffer.concat([Buffer.of((3 << 3) | 2, payload.length), payload]);
+}
+
+export function keyOf(text: string): IdempotencyKey {
+  const digest = createHash("sha256").update(text).digest();
+  const [a, b, c, d] = [0, 4, 8, 12].map((at) => digest.readUInt32BE(at));
+  return { a: a!, b: b!, c: c!, d: d!, text };
 }
 
 /** The text that the body was made of. */
