@@ -69,6 +69,8 @@ async function open({ settings, item, leased }: Row): Promise<BrokerRig> {
 interface Run {
   readonly commits: number;
   readonly before: unknown;
+  /** Commits of the restart. */
+  readonly again: number;
   /** After a restart; what time brings about has had its turns again. */
   readonly after: unknown;
   /** A second later. */
@@ -76,24 +78,25 @@ interface Run {
 }
 
 /** @param crash undefined: after all commits */
-async function run(row: Row, crash?: Crash): Promise<Run> {
+async function run({ afterMs = second, ...row }: Row, crash?: Crash): Promise<Run> {
   const rig = await open(row);
   const { storage, clock } = rig;
   const before = await seen(rig);
   storage.gated = true;
-  clock.advance(row.afterMs ?? second);
+  clock.advance(afterMs);
   const commits = await passCommits(storage, () => true, crash);
   if (crash === undefined) await failOnce(rig);
-  storage.gated = false;
   await new Promise((resolve) => setImmediate(resolve));
+  const restarted = passCommits(storage, () => rig.broker.state === "serving");
   await rig.reopened();
-  await passCommits(storage, () => true);
+  const again = await restarted;
+  storage.gated = false;
   const after = await seen(rig);
   clock.advance(second);
   await passCommits(storage, () => true);
   const later = await seen(rig);
   await rig.broker.stop(0);
-  return { commits, before, after, later };
+  return { commits, before, again, after, later };
 }
 
 /** Without the times of day: what is done again is done later. */
@@ -108,6 +111,7 @@ describe("a crash at each commit that time brings about", () => {
       const whole = await run(row);
       assert.notDeepEqual(timeless(whole.after), timeless(whole.before), "it changes something");
       assert.equal(whole.commits > 0, row.unwritten !== true);
+      assert.equal(whole.again, (await run({ ...row, afterMs: 0 })).again, "what was written is not done again");
       for (let commit = 0; commit < whole.commits; commit += 1) {
         const where = `commit ${commit + 1} of ${whole.commits}`;
         const written = await run(row, { commit, written: true });
