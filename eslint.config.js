@@ -12,6 +12,8 @@ export default defineConfig(
       "sdk/src/gen/fila/",
       "sdk/src/gen/google/",
       "sdk/src/gen/grpc/",
+      // So is vendored code that of its authors.
+      "server/src/hooks/engine/fengari/",
     ],
   },
   eslint.configs.recommended,
