@@ -82,6 +82,9 @@ export interface KeySummary {
   readonly weight: number;
   readonly deficit: number;
   readonly paused: boolean;
+  readonly inFlight: number;
+  /** What holds for it; 0 = no limit. */
+  readonly maxInFlight: number;
 }
 
 export interface QueueDescription {

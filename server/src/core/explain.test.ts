@@ -85,6 +85,14 @@ const causes: Readonly<Record<Exclude<Explanation["why"], "unknown" | "unreadabl
       says: { why: "key-paused", fairnessKey: "k" },
     };
   },
+  "concurrency-full": () => {
+    const { driver, id, worker } = leased();
+    update(driver, { maxInFlightPerKey: 1 });
+    const [next] = driver.enqueue("k");
+    const remove = (): unknown => driver.tell(id, "ack", { token: worker.takeOne().token });
+    const says = { why: "concurrency-full", cap: 1, fairnessKey: "k", workers: ["anna"] } as const;
+    return { driver, id: next!, worker, remove, says };
+  },
   "no-consumer": () => {
     const driver = new CoreDriver();
     const [id] = driver.enqueue("k");

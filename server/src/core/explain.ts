@@ -10,6 +10,7 @@ import type { State } from "./state.ts";
 
 /** Messages and keys that are counted at most; beyond, the numbers say "at least". */
 const countedAtMost = 10_000;
+const workersNamed = 16;
 
 export type Explanation =
   | { readonly why: "unknown" }
@@ -22,6 +23,15 @@ export type Explanation =
   | { readonly why: "delayed"; readonly until: number }
   | { readonly why: "queue-paused" }
   | { readonly why: "key-paused"; readonly fairnessKey: string }
+  /** As many messages are leased as may be. */
+  | {
+      readonly why: "concurrency-full";
+      readonly cap: number;
+      /** undefined: the cap is that of the queue. */
+      readonly fairnessKey: string | undefined;
+      /** Who holds them, at most 16. */
+      readonly workers: readonly string[];
+    }
   | { readonly why: "no-consumer" }
   /** There are consumers, and none takes a message now. */
   | {
@@ -83,8 +93,10 @@ export function explainKey(times: Times, key: FairnessKey): Explanation | undefi
 function explainReady(state: State, slot: number, lane: Lane): Explanation {
   const { key } = lane;
   const { queue } = key;
-  if (queue.held() !== undefined) return { why: "queue-paused" };
-  if (key.held() !== undefined) return { why: "key-paused", fairnessKey: key.name };
+  if (queue.held() === "paused") return { why: "queue-paused" };
+  if (key.held() === "paused") return { why: "key-paused", fairnessKey: key.name };
+  if (queue.held() === "full") return full(state, queue.settings.maxInFlight, queue, undefined);
+  if (key.held() === "full") return full(state, key.maxInFlight, queue, key);
   if (queue.consumers.size === 0) return { why: "no-consumer" };
   const because: Partial<Record<Refusal, number>> = {};
   let refusing = 0;
@@ -96,6 +108,19 @@ function explainReady(state: State, slot: number, lane: Lane): Explanation {
   }
   if (refusing === queue.consumers.size) return { why: "no-credit", consumers: refusing, because };
   return { why: "not-its-turn", ...turns(state, slot, lane) };
+}
+
+/** Its leases are looked for among as many as are counted at most. */
+function full(state: State, cap: number, queue: Queue, key: FairnessKey | undefined): Explanation {
+  const workers = new Set<string>();
+  let left = countedAtMost;
+  for (const lease of state.leases.values()) {
+    if (left === 0 || workers.size === workersNamed) break;
+    left -= 1;
+    const { key: held } = state.laneOf(lease.slot);
+    if (held.queue === queue && (key === undefined || held === key)) workers.add(lease.holder.worker);
+  }
+  return { why: "concurrency-full", cap, fairnessKey: key?.name, workers: [...workers].sort() };
 }
 
 function turns(state: State, slot: number, lane: Lane): Turns {

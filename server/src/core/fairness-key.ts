@@ -3,7 +3,7 @@ import { RingKey } from "./fairness-ring.ts";
 import type { Lane } from "./lane.ts";
 import { precedes } from "./lane.ts";
 import type { MessageTable } from "./message-table.ts";
-import type { Queue } from "./queue.ts";
+import type { Hold, Queue } from "./queue.ts";
 
 export class FairnessKey extends RingKey {
   readonly queue: Queue;
@@ -18,6 +18,10 @@ export class FairnessKey extends RingKey {
   ownWeight = 1;
   /** An operator has stopped it: its messages wait. */
   paused = false;
+  /** Its leases. */
+  inFlight = 0;
+  /** Leases at most, by its operator or its queue; 0 = no limit. */
+  maxInFlight = 0;
   /** The lane without throttle keys, which most keys have alone. */
   plain: Lane | undefined;
   /** The others, by their throttle keys. */
@@ -34,8 +38,9 @@ export class FairnessKey extends RingKey {
   }
 
   /** Why nothing of it is delivered; undefined: nothing of its own holds it. */
-  held(): "paused" | undefined {
-    return this.paused ? "paused" : undefined;
+  held(): Hold | undefined {
+    if (this.paused) return "paused";
+    return this.maxInFlight > 0 && this.inFlight >= this.maxInFlight ? "full" : undefined;
   }
 
   /** The lane whose head goes next. */

@@ -2,9 +2,11 @@
 // adds `weight` cost units to a key's deficit once; the key delivers while its deficit covers the cost of its next
 // message; then the ring moves on. A key whose next message needs k more rounds is filed under the round in which it can
 // pay and is not visited before: visiting it in vain made one delivery cost millions of visits.
+// A key that may not deliver for now, though it has messages (paused, at its cap, short of tokens), is blocked: it leaves
+// the ring with its deficit, and resumes its visit when it is let back. Rounds that pass meanwhile credit it once at most.
 //
 // States of a key: idle (not in the ring) -activate-> filed (waits for its round) -peek-> visiting (at most one per
-// ring) -charge-> visiting | filed | idle. A visit that stops for want of credit simply stays open: peek answers with
+// ring) -charge-> visiting | filed | idle; filed | visiting -block-> blocked -unblock-> filed. A visit that stops for want of credit simply stays open: peek answers with
 // the same key again and adds nothing. May never happen: a key in two lists; a filed key whose round has passed.
 import { invariant } from "./errors.ts";
 
@@ -30,6 +32,8 @@ export class RingKey extends RingNode {
   /** The round in which it is visited next. */
   dueRound = 0;
   inRing = false;
+  /** Has messages and is not in the ring. */
+  blocked = false;
 }
 
 export class FairnessRing {
@@ -72,7 +76,7 @@ export class FairnessRing {
 
   /** The key has a deliverable message again: it joins at the tail with nothing saved. */
   activate(key: RingKey, headCost: number): void {
-    invariant(!key.inRing, "a key enters the ring once");
+    invariant(!key.inRing && !key.blocked, "a key enters the ring once");
     key.inRing = true;
     key.deficit = 0;
     this.#size += 1;
@@ -89,22 +93,41 @@ export class FairnessRing {
     this.#size -= 1;
   }
 
-  /** The key may not deliver for now, though it has messages: it keeps at most one visit's deficit. */
-  block(key: RingKey): void {
+  /** The key may not deliver for now, though it has messages: it keeps what it needs for its next one, or one visit's. */
+  block(key: RingKey, headCost: number): void {
     const credited = key === this.#visiting ? this.#round : Math.min(this.#round, key.dueRound - 1);
     const saved = key.deficit + key.weight * Math.max(0, credited - key.creditedRound);
     this.deactivate(key);
-    key.deficit = Math.min(saved, key.weight);
+    key.blocked = true;
+    key.creditedRound = Math.max(key.creditedRound, credited);
+    key.deficit = Math.min(saved, Math.max(key.weight, headCost));
   }
 
-  /** It may again: it joins at the tail with the deficit that it kept. */
+  /** It may again: it resumes its visit before all others, or waits for the round in which it can pay. */
   unblock(key: RingKey, headCost: number): void {
-    const kept = key.deficit;
-    this.activate(key, headCost);
-    if (kept === 0) return;
-    this.#unlink(key);
-    key.deficit = Math.min(kept, key.weight);
-    this.#file(key, headCost);
+    invariant(key.blocked && !key.inRing, "only a blocked key is let back");
+    const most = Math.max(key.weight, headCost);
+    const kept = Math.min(key.deficit + key.weight * Math.max(0, this.#round - key.creditedRound), most);
+    key.blocked = false;
+    key.inRing = true;
+    key.deficit = kept;
+    this.#size += 1;
+    if (kept < headCost) this.#file(key, headCost);
+    else this.#resume(key);
+  }
+
+  /** The blocked key has no message left. */
+  forget(key: RingKey): void {
+    key.blocked = false;
+    key.deficit = 0;
+  }
+
+  /** First in the current round, which has given it its credit. */
+  #resume(key: RingKey): void {
+    this.operations += 1;
+    key.creditedRound = this.#round;
+    key.dueRound = this.#round;
+    append(this.#current.ringNext, key);
   }
 
   /**

@@ -139,10 +139,9 @@ function slotOf(state: State, id: string): number | undefined {
 }
 
 function updateQueue({ state }: Operated, turn: Turn, queue: Queue, settings: Partial<QueueSettings>): void {
-  queue.settings = changed(queue.settings, settings);
+  state.setSettings(queue, changed(queue.settings, settings));
   const { number: queueNumber, name, deadLetters, madeFor } = queue;
   turn.mutations.push({ type: "queue-updated", queueNumber, name, settings: queue.settings, deadLetters, madeFor });
-  state.schedule(queue);
 }
 
 /** Its script of this hook has answered. */
@@ -173,8 +172,8 @@ function setKey(
   change: Partial<KeyOverride>,
 ): Failure | undefined {
   const before = queue.overrides.get(fairnessKey);
-  const override = { weight: 0, paused: false, ...before, ...change };
-  const says = override.weight !== 0 || override.paused;
+  const override = { weight: 0, paused: false, maxInFlight: 0, ...before, ...change };
+  const says = override.weight !== 0 || override.paused || override.maxInFlight !== 0;
   if (says && before === undefined && queue.overrides.size >= maxOverridesPerQueue) {
     return failure(
       "TOO_MANY_KEYS",

@@ -41,6 +41,10 @@ export interface QueueSettings {
   readonly provenOnFailure: ProvenScripts;
   /** An operator has stopped it: messages are taken in, and none is delivered. */
   readonly paused: boolean;
+  /** Leased messages at most; 0 = no limit. */
+  readonly maxInFlight: number;
+  /** Leased messages of each fairness key at most, unless an operator says otherwise for one; 0 = no limit. */
+  readonly maxInFlightPerKey: number;
 }
 
 /** Of a hook that has had no script. */
@@ -64,6 +68,8 @@ export const defaultQueueSettings: QueueSettings = Object.freeze({
   provenOnEnqueue: nothingProven,
   provenOnFailure: nothingProven,
   paused: false,
+  maxInFlight: 0,
+  maxInFlightPerKey: 0,
 });
 
 /** The settings after a change. A script that worked and gives way is remembered as the last good one. */
@@ -81,6 +87,7 @@ function proven(before: string, after: string, known: ProvenScripts): ProvenScri
 }
 
 export const maxAttemptsLimit = 1_000_000;
+export const maxInFlightLimit = 1_000_000;
 /** Delays, times to live and windows reach no further: one year. */
 export const longestMs = 365 * days;
 

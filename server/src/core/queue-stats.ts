@@ -93,8 +93,9 @@ export function listKeys(
   return { keys, total: queue.keys.size, more: behind > limit };
 }
 
-function keySummary({ name, ready, total, weight, deficit, paused }: FairnessKey): KeySummary {
-  return { key: name, ready, total, weight, deficit, paused };
+function keySummary(key: FairnessKey): KeySummary {
+  const { name, ready, total, weight, deficit, paused, inFlight, maxInFlight } = key;
+  return { key: name, ready, total, weight, deficit, paused, inFlight, maxInFlight };
 }
 
 function statsOf(key: FairnessKey): KeyStats {

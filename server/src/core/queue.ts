@@ -11,7 +11,12 @@ export interface KeyOverride {
   /** 1 to 1,000; 0 = the key's own. */
   readonly weight: number;
   readonly paused: boolean;
+  /** Leased messages at most; 0 = the queue's limit for each key. */
+  readonly maxInFlight: number;
 }
+
+/** Why nothing is delivered: an operator has stopped it, or as many messages are leased as may be. */
+export type Hold = "paused" | "full";
 
 export class Queue {
   readonly number: number;
@@ -38,6 +43,7 @@ export class Queue {
   readonly turnedAway = new Set<Consumer>();
   /** Everything not yet settled. */
   depth = 0;
+  /** Its leases. */
   inFlight = 0;
   /** Deleted: its messages go in slices. */
   dead = false;
@@ -45,8 +51,10 @@ export class Queue {
   scheduled = false;
 
   /** Why nothing of it is delivered; undefined: nothing of its own holds it. */
-  held(): "paused" | undefined {
-    return this.settings.paused ? "paused" : undefined;
+  held(): Hold | undefined {
+    const { paused, maxInFlight } = this.settings;
+    if (paused) return "paused";
+    return maxInFlight > 0 && this.inFlight >= maxInFlight ? "full" : undefined;
   }
 
   constructor(number: number, name: string, settings: QueueSettings, deadLetters: number, madeFor: number) {

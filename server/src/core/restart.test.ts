@@ -7,22 +7,12 @@ import { adoptionMs } from "./orphans.ts";
 import { Restorer } from "./restore.ts";
 import { CoreDriver } from "./testing/core-driver.ts";
 import { durableFacts } from "./testing/durable-ledger.ts";
+import { restarted } from "./testing/restarted.ts";
 import { verify } from "./verify.ts";
 import { defaultQueueSettings } from "./queue-settings.ts";
 
 const seed = 20_250_709;
 const visibilityMs = 30_000;
-
-/** The process dies and comes back after some time, on another monotonic clock. */
-function restart(driver: CoreDriver, after = 1_000): void {
-  driver.wall += after;
-  driver.mono = 50;
-  const core = driver.newCore();
-  driver.durable.restore(core, driver);
-  verify(core);
-  assert.deepEqual(durableFacts(core), driver.durable.facts(driver.wall));
-  driver.restartOn(core);
-}
 
 describe("leases over a restart", () => {
   test("stand, and start their full visibility timeout anew", () => {
@@ -31,7 +21,7 @@ describe("leases over a restart", () => {
     const poll = driver.open({ kind: "poll" });
     const [first, second] = poll.pull(2) as [Delivery, Delivery];
     driver.wait(visibilityMs - 1);
-    restart(driver);
+    restarted(driver);
     driver.wait(visibilityMs - 1);
     assert.equal(driver.tell(first.id, "ack", { token: first.token }), "OK");
     assert.equal(driver.stats().inFlight, 1);
@@ -46,7 +36,7 @@ describe("leases over a restart", () => {
     driver.enqueue("k", { count: 3 });
     const before = driver.open({ session: "s" });
     const [one, two, three] = before.pull(3) as [Delivery, Delivery, Delivery];
-    restart(driver);
+    restarted(driver);
     assert.equal(driver.tell(one.id, "ack", { token: one.token }), "OK");
     driver.wait(adoptionMs - 1);
     const after = driver.open({ session: "s" });
@@ -73,7 +63,7 @@ describe("leases over a restart", () => {
     driver.open({ kind: "consume" }).close(2);
     const consume = driver.open({ kind: "consume" });
     assert.equal(consume.take().length, 2);
-    restart(driver);
+    restarted(driver);
     assert.equal(driver.core.nextDeadline, driver.mono + adoptionMs);
     driver.wait(adoptionMs - 1);
     assert.equal(driver.stats().inFlight, 4);
@@ -94,7 +84,7 @@ describe("leases over a restart", () => {
     driver.createQueue("r");
     driver.enqueue("k");
     driver.open({ session: "s", principal: "p" }).pull(1);
-    restart(driver);
+    restarted(driver);
     const others = [
       { session: "t" },
       { session: "" },
@@ -115,7 +105,7 @@ describe("leases over a restart", () => {
     driver.enqueue("k", { count: 4 });
     driver.open({ queue: "r", session: "s" }).pull(10);
     const held = driver.open({ session: "s" }).pull(4);
-    restart(driver);
+    restarted(driver);
     driver.run({ type: "quarantine", queueNumber: 1, sequence: 1 });
     assert.equal(driver.tell(held[1]!.id, "nack", { token: held[1]!.token }), "OK");
     assert.equal(driver.tell(held[2]!.id, "release", { token: held[2]!.token }), "OK");
@@ -130,7 +120,7 @@ describe("leases over a restart", () => {
     const driver = new CoreDriver();
     driver.enqueue("k");
     const { id } = driver.open({ kind: "consume" }).takeOne();
-    restart(driver);
+    restarted(driver);
     assert.equal(driver.tell(id, "ack", { connection: 77, principal: "other" }), "MESSAGE_NOT_FOUND");
     assert.equal(driver.tell(id, "ack", { connection: 77 }), "OK");
   });
@@ -169,7 +159,7 @@ describe("everything else over a restart", () => {
     consumer.ackAll(consumer.pull(1));
     driver.createQueue("gone");
     driver.deleteQueue("gone");
-    restart(driver, 0);
+    restarted(driver, 0);
     assert.notEqual(driver.enqueue("k")[0], id);
     driver.createQueue("gone");
     assert.equal(driver.core.state.queuesByName.get("gone")?.number, 5);
@@ -179,7 +169,7 @@ describe("everything else over a restart", () => {
     const driver = new CoreDriver();
     driver.enqueue("a", { count: 20, weight: 3 });
     driver.enqueue("b", { count: 20 });
-    restart(driver);
+    restarted(driver);
     const keys = driver
       .open()
       .pull(8)
@@ -190,7 +180,7 @@ describe("everything else over a restart", () => {
   test("a wall clock that went back while the broker was down changes no order", () => {
     const driver = new CoreDriver();
     driver.enqueue("k", { count: 3 });
-    restart(driver, -3_600_000);
+    restarted(driver, -3_600_000);
     driver.enqueue("k");
     const sequences = driver
       .open()
@@ -231,7 +221,7 @@ describe("everything else over a restart", () => {
           else if (what === "recreate") {
             driver.deleteQueue("q");
             driver.createQueue("q");
-          } else if (what === "restart") restart(driver);
+          } else if (what === "restart") restarted(driver);
           else for (const delivery of held.splice(0, number)) consumer.settle(delivery, what);
           if (what === "close" || what === "recreate" || what === "restart") {
             consumer = driver.open({ session: "s" });

@@ -247,7 +247,7 @@ export class Restorer {
     for (const lane of unsorted) lane.sort(table);
     for (const key of keys) {
       for (const lane of key.lanes()) key.reorder(table, lane);
-      if (!key.paused) key.queue.ring.activate(key, state.headCost(key));
+      if (key.held() === undefined) key.queue.ring.activate(key, state.headCost(key));
     }
   }
 }

@@ -37,12 +37,15 @@ function deliverFrom(state: State, turn: Turn, queue: Queue, share: number): boo
   if (queue.held() !== undefined) return true;
   for (let left = share; left > 0; left -= 1) {
     if (turn.leaseBudget <= 0 || turn.entropy.left < 2) return false;
+    // Before a visit is opened: meanwhile the key whose visit was interrupted may be let back.
+    if (nextConsumer(queue, 0) === undefined) return true;
     const key = queue.ring.peek(state.headCost) as FairnessKey | undefined;
     if (key === undefined) return true;
     const lane = key.first as Lane;
     const consumer = nextConsumer(queue, state.table.length(lane.head));
     if (consumer === undefined) return true;
     grant(state, turn, lane, consumer);
+    if (queue.held() !== undefined) return true;
   }
   state.schedule(queue);
   return true;

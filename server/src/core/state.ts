@@ -116,6 +116,7 @@ export class State {
         if (override.weight !== 0) key.weight = override.weight;
         key.paused = override.paused;
       }
+      key.maxInFlight = override?.maxInFlight || queue.settings.maxInFlightPerKey;
     }
     return key;
   }
@@ -134,17 +135,37 @@ export class State {
     const key = queue.keys.get(name);
     if (key === undefined) return;
     this.#setWeight(key, override?.weight || key.ownWeight);
-    const paused = override?.paused ?? false;
-    if (paused === key.paused) return;
-    key.paused = paused;
-    if (key.ready === 0) return;
-    if (paused) {
-      queue.ring.block(key);
-      this.#nextChanged(queue);
-    } else {
-      queue.ring.unblock(key, this.#headCostOf(key));
-      this.schedule(queue);
+    key.paused = override?.paused ?? false;
+    key.maxInFlight = override?.maxInFlight || queue.settings.maxInFlightPerKey;
+    this.#follow(key);
+  }
+
+  /** Acts on the backlog at once. */
+  setSettings(queue: Queue, settings: QueueSettings): void {
+    const before = queue.settings.maxInFlightPerKey;
+    queue.settings = settings;
+    if (settings.maxInFlightPerKey !== before) {
+      for (const key of queue.keys.values()) {
+        key.maxInFlight = queue.overrides.get(key.name)?.maxInFlight || settings.maxInFlightPerKey;
+        this.#follow(key);
+      }
     }
+    this.schedule(queue);
+  }
+
+  /** What holds the key, or what it could deliver, has changed: it stands in the ring when it may deliver. */
+  #follow(key: FairnessKey): void {
+    const { ring } = key.queue;
+    const may = key.first !== undefined && key.held() === undefined;
+    if (may === key.inRing) return;
+    if (may) {
+      if (key.blocked) ring.unblock(key, this.#headCostOf(key));
+      else ring.activate(key, this.#headCostOf(key));
+      this.schedule(key.queue);
+      return;
+    }
+    ring.block(key, this.#headCostOf(key));
+    this.#nextChanged(key.queue);
   }
 
   #setWeight(key: FairnessKey, weight: number): void {
@@ -276,9 +297,11 @@ export class State {
     const before = key.first?.head;
     if (lane.insert(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
-    if (key.held() !== undefined) return;
-    if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
-    else if (key.first?.head !== before) {
+    if (!key.inRing) {
+      this.#follow(key);
+      return;
+    }
+    if (key.first?.head !== before) {
       key.queue.ring.headChanged(key, this.#headCostOf(key));
       this.#nextChanged(key.queue);
     }
@@ -295,9 +318,8 @@ export class State {
     }
     if (lane.insertLast(this.table, slot)) key.reorder(this.table, lane);
     key.ready += 1;
-    if (key.held() !== undefined) return;
-    if (key.ready === 1) key.queue.ring.activate(key, this.table.cost(slot));
-    this.schedule(key.queue);
+    if (key.inRing) this.schedule(key.queue);
+    else this.#follow(key);
   }
 
   /** Takes the head of a lane out for delivery and charges its cost to the key. */
@@ -322,8 +344,7 @@ export class State {
     if (wasHead) key.reorder(this.table, lane);
     key.ready -= 1;
     if (!key.inRing) {
-      // What a blocked key saved goes with its last message.
-      if (key.ready === 0) key.deficit = 0;
+      if (key.ready === 0) key.queue.ring.forget(key);
       return;
     }
     if (key.ready === 0) key.queue.ring.deactivate(key);
@@ -337,7 +358,10 @@ export class State {
     this.table.setState(slot, MessageState.leased);
     this.leases.set(slot, lease);
     this.deadlines.add(lease);
-    this.laneOf(slot).key.queue.inFlight += 1;
+    const { key } = this.laneOf(slot);
+    key.inFlight += 1;
+    key.queue.inFlight += 1;
+    if (key.maxInFlight > 0) this.#follow(key);
     return lease;
   }
 
@@ -346,7 +370,11 @@ export class State {
     const { consumer, slot } = lease;
     this.leases.delete(slot);
     this.deadlines.remove(lease);
-    this.laneOf(slot).key.queue.inFlight -= 1;
+    const { key } = this.laneOf(slot);
+    key.inFlight -= 1;
+    key.queue.inFlight -= 1;
+    if (key.maxInFlight > 0) this.#follow(key);
+    if (key.queue.settings.maxInFlight > 0) this.schedule(key.queue);
     if (consumer === undefined) return;
     consumer.drop(lease, this.table.length(slot));
     this.maybeAvailable(consumer);

@@ -20,7 +20,7 @@ import type { State } from "./state.ts";
 /** What the messages of the table add up to. */
 interface Census {
   readonly perLane: Map<Lane, { total: number; ready: number }>;
-  readonly inFlight: Map<Queue, number>;
+  readonly inFlight: Map<Queue | FairnessKey, number>;
   delayed: number;
   scheduled: number;
   expiring: number;
@@ -78,7 +78,9 @@ function takeCensus(state: State, toAsk: ReadonlySet<number>): Census {
       "a message that is deciding is asked about",
     );
     if (what === MessageState.ready) counts.ready += 1;
-    if (what === MessageState.leased) census.inFlight.set(queue, (census.inFlight.get(queue) ?? 0) + 1);
+    if (what === MessageState.leased) {
+      for (const each of [queue, lane.key]) census.inFlight.set(each, (census.inFlight.get(each) ?? 0) + 1);
+    }
     invariant(state.leases.has(slot) === (what === MessageState.leased), "a message is leased when it has a lease");
     invariant(state.setAside.has(slot) === (what === MessageState.quarantined), "a quarantined message is set aside");
   }
@@ -156,6 +158,7 @@ function verifyCounts(queue: Queue, census: Census): void {
       "a key counts its messages and goes with the last",
     );
     invariant(key.ready === ready, "a key counts its ready messages");
+    invariant(key.inFlight === (census.inFlight.get(key) ?? 0), "a key counts its leases");
     depth += total;
   }
   invariant(queue.depth === depth, "a queue counts its messages");
@@ -180,14 +183,16 @@ function verifyRing(state: State, queue: Queue): void {
   invariant(inRing.size === ring.size, "a ring counts its keys");
   for (const key of queue.keys.values()) {
     invariant(
-      inRing.has(key) === (key.ready > 0 && !key.paused) && key.inRing === inRing.has(key),
+      inRing.has(key) === (key.first !== undefined && key.held() === undefined) && key.inRing === inRing.has(key),
       "the ring holds exactly the active keys",
     );
-    const blocked = key.paused && key.ready > 0;
-    invariant(key.inRing || blocked || key.deficit === 0, "an idle key has saved nothing");
+    invariant(!key.blocked || (!key.inRing && key.ready > 0), "a blocked key has messages and waits outside the ring");
+    invariant(key.inRing || key.blocked || key.deficit === 0, "an idle key has saved nothing");
     const override = queue.overrides.get(key.name);
     invariant(key.weight === (override?.weight || key.ownWeight), "an operator's weight stands before a key's own");
     invariant(key.paused === (override?.paused ?? false), "a key is paused when an operator says so");
+    const cap = override?.maxInFlight || queue.settings.maxInFlightPerKey;
+    invariant(key.maxInFlight === cap, "an operator's cap on a key stands before its queue's");
     invariant(Number.isInteger(key.weight) && key.weight >= 1 && key.weight <= maxWeight, "a weight is 1 to 1,000");
     verifyHeap(state, key);
     inRing.delete(key);
@@ -197,7 +202,8 @@ function verifyRing(state: State, queue: Queue): void {
 
 function verifyFiled(state: State, key: FairnessKey, round: number, now: number): void {
   invariant(key.dueRound === round, "a key is filed under its round");
-  invariant(key.creditedRound < round, "a filed key has credit to come");
+  const resumes = round === now && key.creditedRound === round;
+  invariant(key.creditedRound < round || resumes, "a filed key has credit to come, or resumes its visit");
   invariant(key.deficit >= 0, "a deficit is never negative");
   // A key that is due now finds out at its visit whether it can pay.
   if (round === now) return;
@@ -232,7 +238,7 @@ function verifyLine(queue: Queue): void {
       consumer.closed || !consumer.canTake(0) || consumer.unsettledMessages > 0 || consumer.unwritten.length > 0;
     invariant(line.has(consumer) || mayWait, "a consumer that can take a message stands in the line");
   }
-  const canDeliver = !queue.dead && !queue.settings.paused && queue.ring.size > 0 && line.first !== undefined;
+  const canDeliver = !queue.dead && queue.held() === undefined && queue.ring.size > 0 && line.first !== undefined;
   invariant(!canDeliver || queue.scheduled, "a queue that could deliver is scheduled");
 }
 

@@ -34,6 +34,11 @@ export function explanationText(
       return `queue "${queue}" is paused; resume it`;
     case "key-paused":
       return `fairness key ${JSON.stringify(explanation.fairnessKey)} is paused; resume it`;
+    case "concurrency-full": {
+      const { cap, fairnessKey } = explanation;
+      const whose = fairnessKey === undefined ? `queue "${queue}"` : `fairness key ${JSON.stringify(fairnessKey)}`;
+      return `${whose} has as many messages leased as may be: ${cap}; it waits until one of them is settled`;
+    }
     case "no-consumer":
       return `queue "${queue}" has no consumer; start a worker`;
     case "no-credit":

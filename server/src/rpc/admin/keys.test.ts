@@ -30,6 +30,38 @@ test("a paused key waits while others are delivered; its weight is the operator'
   assert.deepEqual((await after.admin.describeQueue({ queue: "q" })).keys, []);
 });
 
+test("caps of a queue, of each key and of one key are held, shown and kept over a restart", async (t) => {
+  const live = await startLive(t);
+  const { admin, fila } = live;
+  await admin.createQueue({ name: "q", config: { maxInFlight: 5, maxInFlightPerKey: 1 } });
+  await admin.setKey({ queue: "q", fairnessKey: "a", maxInFlight: 2 });
+  for (const fairnessKey of ["a", "a", "a", "b", "b", "c", "d"]) {
+    await fila.enqueue({ queue: "q", fairnessKey, payload: Buffer.from(fairnessKey) });
+  }
+  assert.deepEqual((await leaseAll(fila, "q")).map(textOf).sort(), ["a", "a", "b", "c", "d"]);
+  const after = await live.restart();
+  const shown = (await after.admin.listKeys({ queue: "q" })).keys;
+  assert.deepEqual(
+    shown.map(({ key, inFlight, maxInFlight }) => [key, inFlight, maxInFlight]),
+    [
+      ["a", 2n, 2],
+      ["b", 1n, 1],
+      ["c", 1n, 1],
+      ["d", 1n, 1],
+    ],
+  );
+  const explain = async (fairnessKey: string) =>
+    (await after.admin.explain({ queue: "q", about: { case: "fairnessKey", value: fairnessKey } })).reason;
+  const ofQueue = await explain("b");
+  assert.ok(ofQueue.case === "concurrencyFull" && ofQueue.value.cap === 5 && ofQueue.value.fairnessKey === "");
+  await after.admin.updateQueue({ queue: "q", maxInFlight: 0 });
+  const ofKey = await explain("a");
+  assert.ok(ofKey.case === "concurrencyFull" && ofKey.value.cap === 2 && ofKey.value.fairnessKey === "a");
+  await after.admin.setKey({ queue: "q", fairnessKey: "a", maxInFlight: 0 });
+  await after.admin.updateQueue({ queue: "q", maxInFlightPerKey: 0 });
+  assert.deepEqual((await leaseAll(after.fila, "q")).map(textOf).sort(), ["a", "b"]);
+});
+
 test("SetKey and ListKeys: what is out of range is refused, the field is named", async (t) => {
   const { admin } = await startLive(t);
   await admin.createQueue({ name: "q" });

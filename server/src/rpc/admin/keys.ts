@@ -1,6 +1,7 @@
 // FilaAdmin: fairness keys, and idempotency keys.
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Operations } from "../../broker/operations-contract.ts";
+import { maxInFlightLimit } from "../../core/queue-settings.ts";
 import { maxIdempotencyKeyBytes, maxWeight } from "../wire/limits.ts";
 import { idempotencyKeyOf } from "../wire/idempotency-key.ts";
 import {
@@ -18,12 +19,15 @@ type Names = "setKey" | "listKeys" | "listIdempotencyKeys" | "releaseIdempotency
 
 export function keyMethods(operations: Operations): AdminMethods<Names> {
   return {
-    async setKey({ queue, fairnessKey, weight, paused }) {
+    async setKey({ queue, fairnessKey, weight, paused, maxInFlight }) {
       checkName(queue, "queue");
       checkFairnessKey(fairnessKey);
       const override = {
         ...(weight === undefined ? {} : { weight: inRange("weight", weight, 0, maxWeight) }),
         ...(paused === undefined ? {} : { paused }),
+        ...(maxInFlight === undefined
+          ? {}
+          : { maxInFlight: inRange("max_in_flight", maxInFlight, 0, maxInFlightLimit) }),
       };
       valueOf(await operations.setKey(queue, fairnessKey, override));
       return {};
@@ -33,13 +37,15 @@ export function keyMethods(operations: Operations): AdminMethods<Names> {
       checkName(queue, "queue");
       const page = valueOf(await operations.listKeys(queue, cursor, pageLimit(limit, 1_000, 10_000)));
       return {
-        keys: page.keys.map(({ key, ready, total, weight, deficit, paused }) => ({
+        keys: page.keys.map(({ key, ready, total, weight, deficit, paused, inFlight, maxInFlight }) => ({
           key,
           ready: BigInt(ready),
           total: BigInt(total),
           weight,
           currentDeficit: BigInt(Math.trunc(deficit)),
           paused,
+          inFlight: BigInt(inFlight),
+          maxInFlight,
         })),
         totalCount: BigInt(page.total),
         nextCursor: page.more ? (page.keys.at(-1)?.key ?? "") : "",

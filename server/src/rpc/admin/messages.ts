@@ -96,6 +96,10 @@ function reasonOf(
       return { case: "queuePaused", value: {} };
     case "key-paused":
       return { case: "keyPaused", value: { fairnessKey: explanation.fairnessKey } };
+    case "concurrency-full": {
+      const { cap, fairnessKey = "", workers } = explanation;
+      return { case: "concurrencyFull", value: { cap, fairnessKey, workerIds: [...workers] } };
+    }
     case "no-consumer":
       return { case: "noConsumer", value: {} };
     case "no-credit": {

@@ -1,7 +1,7 @@
 // The settings of a queue as CreateQueue and UpdateQueue give them: the one place with their ranges.
 import { ExpiredMessages } from "@fila/sdk/gen";
 import type { QueueConfig, UpdateQueueRequest } from "@fila/sdk/gen";
-import { isDeadLetterName, maxAttemptsLimit } from "../../core/queue-settings.ts";
+import { isDeadLetterName, maxAttemptsLimit, maxInFlightLimit } from "../../core/queue-settings.ts";
 import type { QueueSettings } from "../../core/queue-settings.ts";
 import { failure } from "../../core/errors.ts";
 import { connectError } from "../connect-error.ts";
@@ -17,12 +17,20 @@ const ranges = [
   ["max_backoff_ms", "maxBackoffMs", 0, 7 * days],
   ["idempotency_window_ms", "dedupWindowMs", 1_000, 7 * days],
   ["retention_ms", "retentionMs", 0, 3_650 * days],
+  ["max_in_flight", "maxInFlight", 0, maxInFlightLimit],
+  ["max_in_flight_per_key", "maxInFlightPerKey", 0, maxInFlightLimit],
 ] as const;
 
 type Settings = { -readonly [Name in keyof QueueSettings]?: QueueSettings[Name] };
 type Numbers = Pick<
   UpdateQueueRequest,
-  "maxAttempts" | "initialBackoffMs" | "maxBackoffMs" | "idempotencyWindowMs" | "retentionMs"
+  | "maxAttempts"
+  | "initialBackoffMs"
+  | "maxBackoffMs"
+  | "idempotencyWindowMs"
+  | "retentionMs"
+  | "maxInFlight"
+  | "maxInFlightPerKey"
 >;
 
 /** What a new queue of this name is to have; the rest are defaults. Throws for what is out of range. */
@@ -48,10 +56,9 @@ export function changedSettings(request: UpdateQueueRequest): Settings {
 }
 
 function takeNumbers(settings: Settings, queue: string, given: Numbers, path: string): void {
-  const { maxAttempts, initialBackoffMs, maxBackoffMs, idempotencyWindowMs: dedupWindowMs, retentionMs } = given;
-  const values = { maxAttempts, initialBackoffMs, maxBackoffMs, dedupWindowMs, retentionMs };
+  const { idempotencyWindowMs: dedupWindowMs, retentionMs } = given;
   for (const [field, setting, min, max] of ranges) {
-    const value = values[setting];
+    const value = setting === "dedupWindowMs" ? dedupWindowMs : given[setting];
     if (value !== undefined) settings[setting] = inRange(`${path}${field}`, value, min, max);
   }
   if (retentionMs !== undefined && !isDeadLetterName(queue)) {

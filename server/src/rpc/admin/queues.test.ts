@@ -72,6 +72,8 @@ test("settings are described as they were given, with the defaults for the rest"
     maxBackoffMs: 604_800_000n,
     expiredMessages: ExpiredMessages.DEAD_LETTER,
     idempotencyWindowMs: 1_000n,
+    maxInFlight: 1_000_000,
+    maxInFlightPerKey: 1,
   };
   await admin.createQueue({ name: "q", config });
   const q = await admin.describeQueue({ queue: "q" });
@@ -80,6 +82,7 @@ test("settings are described as they were given, with the defaults for the rest"
     [1_000n, 0, 0n, 604_800_000n, true],
   );
   assert.equal(q.idempotencyWindowMs, 1_000n);
+  assert.deepEqual([q.maxInFlight, q.maxInFlightPerKey], [1_000_000, 1]);
   const dlq = await admin.describeQueue({ queue: "q.dlq" });
   assert.deepEqual([dlq.deadLetterQueue, dlq.retentionMs], ["", 1_209_600_000n]);
 });

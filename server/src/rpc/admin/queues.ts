@@ -60,7 +60,9 @@ export function queueMethods(broker: Broker): AdminMethods<Names> {
         retentionMs: BigInt(settings.retentionMs),
         paused: settings.paused,
         deadLetterQueue: rest.deadLetters,
-        keys: keys.map(({ key, weight, paused }) => ({ fairnessKey: key, weight, paused })),
+        keys: keys.map(({ key, ...rest }) => ({ fairnessKey: key, ...rest })),
+        maxInFlight: settings.maxInFlight,
+        maxInFlightPerKey: settings.maxInFlightPerKey,
       };
     },
 

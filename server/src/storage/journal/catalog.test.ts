@@ -1,8 +1,8 @@
-// Records of queues: what was written is read, and what was written before there were scripts is, too.
+// Records of queues: what was written is read, and what was written before there were scripts or limits is, too.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type QueueSettings, defaultQueueSettings } from "../../core/queue-settings.ts";
-import { Catalog, readCatalogEntry } from "./catalog.ts";
+import { Catalog, readCatalogEntry, readOverride } from "./catalog.ts";
 import { envelopeBytes } from "./envelope.ts";
 
 function write(settings: QueueSettings): Uint8Array {
@@ -30,6 +30,8 @@ test("all settings of a queue come back, its scripts among them", () => {
     provenOnEnqueue: { current: false, before: "x".repeat(65_536) },
     provenOnFailure: { current: true, before: "" },
     paused: true,
+    maxInFlight: 7,
+    maxInFlightPerKey: 1_000_000,
   };
   assert.deepEqual(readCatalogEntry(write(settings)), { name: "q", settings, deadLetters: 2, madeFor: 0 });
   const other: QueueSettings = {
@@ -44,12 +46,25 @@ test("all settings of a queue come back, its scripts among them", () => {
 
 test("records of before there were scripts are of queues without any", () => {
   const settings = { ...defaultQueueSettings, maxAttempts: 9, paused: true };
-  // Two empty scripts, mode, flags, and two empty scripts again.
-  const old = write(settings).subarray(0, -6);
+  // Two empty scripts, mode, flags, and two empty scripts again, and two limits.
+  const old = write(settings).subarray(0, -8);
   assert.deepEqual(readCatalogEntry(old).settings, settings);
   // Such a record could say that the queue asks a hook, though no queue had one.
   const asks = Buffer.from(old);
   asks[asks.length - 1] = 3;
   assert.deepEqual(readCatalogEntry(asks).settings, settings);
   assert.ok(old.length > envelopeBytes);
+});
+
+test("records of before there were limits of concurrency have none", () => {
+  const settings = { ...defaultQueueSettings, onEnqueueScript: "x", maxInFlight: 7, maxInFlightPerKey: 2 };
+  const old = write(settings).subarray(0, -2);
+  assert.deepEqual(readCatalogEntry(old).settings, { ...settings, maxInFlight: 0, maxInFlightPerKey: 0 });
+
+  const override = { weight: 5, paused: true, maxInFlight: 9 };
+  const catalog = new Catalog({ nextQueueNumber: 1, salt: 0, commit: 0 });
+  const [op] = catalog.encode([{ type: "key-set", queueNumber: 1, fairnessKey: "k", override }]);
+  assert.ok(op !== undefined && "put" in op);
+  assert.deepEqual(readOverride(op.value), override);
+  assert.deepEqual(readOverride(op.value.subarray(0, -1)), { ...override, maxInFlight: 0 });
 });

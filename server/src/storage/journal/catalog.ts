@@ -101,6 +101,7 @@ export class Catalog {
     this.knowOverride(queueNumber, fairnessKey);
     this.#out.varint(override.weight);
     this.#out.byte(override.paused ? 1 : 0);
+    this.#out.varint(override.maxInFlight);
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
 
@@ -133,6 +134,8 @@ export class Catalog {
     this.#out.varint(settings.retentionMs);
     this.#out.byte(settings.paused ? flags.paused : 0);
     this.#scripts(settings);
+    this.#out.varint(settings.maxInFlight);
+    this.#out.varint(settings.maxInFlightPerKey);
     return { put: key, value: seal(key, this.#out.take(envelopeBytes)) };
   }
 
@@ -202,12 +205,22 @@ export function readCatalogEntry(value: Uint8Array): CatalogEntry {
   const bits = reader.byte();
   const paused = (bits & flags.paused) !== 0;
   const scripts = scriptsBehind(reader);
-  return { name, settings: { ...settings, ...scripts, paused }, deadLetters, madeFor };
+  // Before there were limits the record ended here.
+  const limits = { maxInFlight: varintOr0(reader), maxInFlightPerKey: varintOr0(reader) };
+  return { name, settings: { ...settings, ...scripts, paused, ...limits }, deadLetters, madeFor };
+}
+
+/** 0 where the record ends before it. */
+function varintOr0(reader: ByteReader): number {
+  return reader.done ? 0 : reader.varint();
 }
 
 export function readOverride(value: Uint8Array): KeyOverride {
   const reader = new ByteReader(value, envelopeBytes);
-  return { weight: reader.varint(), paused: reader.byte() === 1 };
+  const weight = reader.varint();
+  const paused = reader.byte() === 1;
+  // Before there were limits the record ended here.
+  return { weight, paused, maxInFlight: varintOr0(reader) };
 }
 
 export function readConfigValue(value: Uint8Array): string {
