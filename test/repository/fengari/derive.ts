@@ -9,7 +9,7 @@ import { root } from "../tree.ts";
 export const copyFolder = "server/src/hooks/engine/fengari";
 export const patchFile = path.join(import.meta.dirname, "fengari.patch");
 /** In the copy, but not of the package: written by hand. */
-export const ownFiles: readonly string[] = ["README.md", "charge.js", "index.d.ts", "index.js"];
+export const ownFiles: readonly string[] = ["README.md", "charge.js", "index.d.ts", "index.js", "number-format.js"];
 
 const packageFolder = path.dirname(
   createRequire(path.join(root, "server/package.json")).resolve("fengari/package.json"),

@@ -1,4 +1,5 @@
 import { charge, checkString } from "./charge.js";
+import { exponential, fixed, general } from "./number-format.js";
 import {
     LUA_MININTEGER,
     frexp,
@@ -121,12 +122,14 @@ const str_char = function(L) {
     let p = luaL_buffinitsize(L, b, n);
     for (let i = 1; i <= n; i++) {
         let c = luaL_checkinteger(L, i);
-        luaL_argcheck(L, c >= 0 && c <= 255, "value out of range"); // Strings are 8-bit clean
+        luaL_argcheck(L, c >= 0 && c <= 255, i, "value out of range"); // Strings are 8-bit clean
         p[i-1] = c;
     }
     luaL_pushresultsize(b, n);
     return 1;
 };
+
+const L_NBFD = 1;
 
 const num2straux = function(x) {
     /* if 'inf' or 'NaN', format it like '%g' */
@@ -321,27 +324,9 @@ const formatinteger = function(form, n) {
     return pad(spec, signed ? signof(spec, n < 0) : "", digits, spec.precision < 0);
 };
 
-const fixed = function(x, precision) {
-    if (x < 1e21) return x.toFixed(precision);
-    return BigInt(x).toString() + (precision > 0 ? "." + "0".repeat(precision) : "");
-};
-
-/* C writes at least two digits of exponent */
-const exponential = function(x, precision) {
-    return x.toExponential(precision).replace(/e([+-])(\d)$/, "e$10$2");
-};
-
-const general = function(x, precision, keepzeros) {
-    if (precision === 0) precision = 1;
-    let exponent = x === 0 ? 0 : Number(/e(.*)$/.exec(x.toExponential(precision - 1))[1]);
-    let small = exponent < -4 || exponent >= precision;
-    let digits = small ? exponential(x, precision - 1) : fixed(x, precision - 1 - exponent);
-    if (keepzeros || !digits.includes(".")) return digits;
-    return digits.replace(/\.?0+(?=e|$)/, "");
-};
-
 const formatfloat = function(form, n) {
     let spec = readspec(form);
+    charge(spec.precision + (Math.abs(n) < 1e21 ? 0 : 300));
     let sign = signof(spec, n < 0 || Object.is(n, -0));
     let x = Math.abs(n);
     let precision = spec.precision < 0 ? 6 : spec.precision;
@@ -487,25 +472,24 @@ const str_rep = function(L) {
     let n = luaL_checkinteger(L, 2);
     let sep = luaL_optstring(L, 3, "");
     let lsep = sep.length;
-    if (n <= 0) lua_pushliteral(L, "");
-    else if (l + lsep < l || l + lsep > MAXSIZE / n)  /* may overflow? */
+    if (n <= 0 || l + lsep === 0) lua_pushliteral(L, "");
+    else if (l + lsep > MAXSIZE / n)  /* may overflow? */
         return luaL_error(L, to_luastring("resulting string too large"));
     else {
         let totallen = n * l + (n - 1) * lsep;
         checkString(totallen);
-        charge(n + (totallen >> 6));
+        charge(1 + (totallen >> 6));
         let b = new luaL_Buffer();
         let p = luaL_buffinitsize(L, b, totallen);
-        let pi = 0;
-        while (n-- > 1) {  /* first n-1 copies (followed by separator) */
-            p.set(s, pi);
-            pi += l;
-            if (lsep > 0) {  /* empty 'memcpy' is not that cheap */
-                p.set(sep, pi);
-                pi += lsep;
-            }
+        /* the first copy with its separator, then what is there doubled until it is full */
+        p.set(s);
+        let done = l;
+        if (n > 1) {
+            p.set(sep, l);
+            done += lsep;
         }
-        p.set(s, pi);  /* last copy (not followed by separator) */
+        for (; done < totallen; done *= 2)
+            p.copyWithin(done, 0, Math.min(done, totallen - done));
         luaL_pushresultsize(b, totallen);
     }
     return 1;

@@ -96,7 +96,7 @@ const addfield = function(L, b, i) {
 };
 
 const tinsert = function(L) {
-    let e = aux_getn(L, 1, TAB_RW) + 1;  /* first empty element */
+    let e = (aux_getn(L, 1, TAB_RW) + 1)|0;  /* first empty element */
     let pos;
     switch (lua_gettop(L)) {
         case 2:

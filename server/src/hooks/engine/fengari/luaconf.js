@@ -1,3 +1,4 @@
+import { number2str } from "./number-format.js";
 /*
 @@ LUA_COMPAT_FLOATSTRING makes Lua format integral floats without a
 @@ a float mark ('.0').
@@ -29,7 +30,7 @@ const lua_integer2str = function(n) {
 };
 
 const lua_number2str = function(n) {
-    return String(Number(n.toPrecision(14))); /* should match behaviour of LUA_NUMBER_FMT */
+    return number2str(n); /* should match behaviour of LUA_NUMBER_FMT */
 };
 
 const lua_numbertointeger = function(n) {
