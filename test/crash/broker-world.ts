@@ -1,25 +1,26 @@
-// A broker's life to crash: seeded producers and workers of several queues, whose every question and answer is noted.
+// A broker's life to crash: seeded producers and workers of several queues, and their operators, whose every question and
+// answer is noted.
 import assert from "node:assert/strict";
 import type { Broker, Consumer, LoadedDelivery } from "../../server/src/broker/contract.ts";
 import { Listener } from "../../server/src/broker/testing/listener.ts";
 import type { EnqueueItem } from "../../server/src/core/commands.ts";
+import { keyOf } from "../../server/src/broker/testing/broker-rig.ts";
 import { Seeded } from "../faults/seeded.ts";
 import { enqueue, poll, settle, who } from "./broker-calls.ts";
-import type { BrokerNote, NotedLease, QueueLife, Settling, Tag } from "./broker-notes.ts";
+import { type BrokerNote, type NotedLease, type QueueLife, type Settling, type Tag, cells } from "./broker-notes.ts";
+import { IDEMPOTENCY_KEYS, KEYS, type SentMessage, errorOf, tagOf } from "./sent-message.ts";
+import { WorldOperators, queueValue } from "./world-operators.ts";
 
 /** Leases outlive every trace. */
 const VISIBILITY_MS = 12 * 3_600_000;
 const QUEUE_NAMES = ["orders", "mails", "images", "letters"];
-const KEYS = ["", "a", "b", "c"];
+const HOUR_MS = 3_600_000;
+/** No trace lasts so long. */
+const DELAY_MS = HOUR_MS;
+/** Longer than a trace, and shorter than what passes when an image is looked at. */
+const TTL_MS = 6 * HOUR_MS;
 /** Calls that wait for their answers at once. */
 const UNDER_WAY = 6;
-
-export interface SentMessage {
-  readonly tag: Tag;
-  readonly queue: QueueLife;
-  readonly fairnessKey: string;
-  readonly body: Uint8Array;
-}
 
 interface Stream {
   readonly queue: QueueLife;
@@ -30,11 +31,6 @@ interface Stream {
   noted: number;
 }
 
-/** The tag is the first four bytes of the body. */
-export function tagOf(body: Uint8Array): Tag {
-  return Buffer.from(body.buffer, body.byteOffset, 4).readUInt32BE();
-}
-
 export class BrokerWorld {
   readonly sent = new Map<Tag, SentMessage>();
   readonly #random: Seeded;
@@ -43,6 +39,7 @@ export class BrokerWorld {
   #broker!: Broker;
   readonly #queues: QueueLife[] = [];
   readonly #held = new Map<Tag, NotedLease>();
+  readonly #operators: WorldOperators;
   #streams: Stream[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #nextTag = 1;
@@ -53,6 +50,13 @@ export class BrokerWorld {
     this.#random = new Seeded(seed);
     this.#open = open;
     this.#note = note;
+    const { sent } = this;
+    this.#operators = new WorldOperators(this.#random, note, { sent, held: this.#held, queues: this.#queues });
+  }
+
+  /** How often operators made each of their changes. */
+  get operations(): Readonly<Record<string, number>> {
+    return this.#operators.done;
   }
 
   async run(steps: number): Promise<void> {
@@ -73,8 +77,9 @@ export class BrokerWorld {
     else if (draw < 0.6) this.#begin(this.#poll());
     else if (draw < 0.82) this.#begin(this.#settle());
     else if (draw < 0.9) this.#credit();
-    else if (draw < 0.94) await this.#openOrCloseStream();
-    else if (draw < 0.98) await this.#createOrDelete();
+    else if (draw < 0.92) await this.#openOrCloseStream();
+    else if (draw < 0.96) await this.#operate();
+    else if (draw < 0.985) await this.#createOrDelete();
     else await this.#reopen();
   }
 
@@ -94,14 +99,29 @@ export class BrokerWorld {
       this.#message(large ? random.between(20_000, 150_000) : random.between(4, random.pick([20, 300, 1_500]))),
     );
     const tags = messages.map(({ tag }) => tag);
-    const items: EnqueueItem[] = messages.map(({ queue, fairnessKey, body }) => ({
+    const items: EnqueueItem[] = messages.map(({ queue, fairnessKey, body, delayMs, ttlMs, idempotencyKey }) => ({
       ...{ queue: queue.name, fairnessKey, body },
+      ...(delayMs > 0 && random.chance(0.3) ? { deliverAt: Date.now() + delayMs } : { delayMs }),
+      ...(ttlMs > 0 ? { ttlMs } : {}),
+      ...(idempotencyKey === "" ? {} : { idempotencyKey: keyOf(idempotencyKey) }),
       ...{ weight: random.chance(0.1) ? random.between(1, 5) : 0, cost: random.between(1, 3), throttleKeys: [] },
     }));
     this.#note({ kind: "enqueue", tags });
+    const keyed = messages.filter(({ idempotencyKey }) => idempotencyKey !== "");
+    for (const message of keyed) this.#noteUse("write", message);
     const outcomes = await enqueue(this.#broker, items);
-    for (const outcome of outcomes) assert.equal(typeof outcome, "string", JSON.stringify(outcome));
-    this.#note({ kind: "enqueued", tags });
+    for (const [at, outcome] of outcomes.entries()) {
+      const message = messages[at]!;
+      if (typeof outcome === "string") message.id = outcome;
+      else assert.ok("duplicateOf" in outcome && keyed.includes(message), JSON.stringify(outcome));
+    }
+    for (const message of keyed) this.#noteUse(message.id === "" ? "unwritten" : "written", message);
+    this.#note({ kind: "enqueued", tags: messages.filter(({ id }) => id !== "").map(({ tag }) => tag) });
+    this.#operators.remove(messages.filter(({ id }) => id === "").map(({ tag }) => tag));
+  }
+
+  #noteUse(kind: "write" | "written" | "unwritten", { queue, idempotencyKey, tag }: SentMessage): void {
+    this.#note({ kind, cell: cells.use(queue, idempotencyKey), value: String(tag) });
   }
 
   #message(bytes: number): SentMessage {
@@ -109,7 +129,13 @@ export class BrokerWorld {
     const full = new Uint8Array(Buffer.alloc(bytes, body));
     const tag = this.#nextTag++;
     new DataView(full.buffer).setUint32(0, tag);
-    const message = { tag, queue: this.#random.pick(this.#queues), fairnessKey: this.#random.pick(KEYS), body: full };
+    const random = this.#random;
+    const message = {
+      ...{ tag, queue: random.pick(this.#queues), fairnessKey: random.pick(KEYS), body: full, id: "" },
+      delayMs: random.chance(0.05) ? DELAY_MS : 0,
+      ttlMs: random.chance(0.1) ? TTL_MS : 0,
+      idempotencyKey: random.chance(0.05) ? random.pick(IDEMPOTENCY_KEYS) : "",
+    };
     this.sent.set(tag, message);
     return message;
   }
@@ -121,8 +147,10 @@ export class BrokerWorld {
   }
 
   #delivered(deliveries: readonly LoadedDelivery[], session: string): void {
-    if (deliveries.length === 0) return;
-    const leases = deliveries.map(({ id, body, token, attempts }) => {
+    // What an operator has removed may have been on its way.
+    const there = deliveries.filter(({ body }) => !this.#operators.gone.has(tagOf(body)));
+    if (there.length === 0) return;
+    const leases = there.map(({ id, body, token, attempts }) => {
       const tag = tagOf(body);
       assert.deepEqual(
         Buffer.from(body),
@@ -138,21 +166,43 @@ export class BrokerWorld {
   async #settle(): Promise<void> {
     this.#noteStreams();
     const random = this.#random;
-    const draw = random.fraction();
-    const how: Settling = draw < 0.7 ? "ack" : draw < 0.82 ? "nack" : draw < 0.92 ? "release" : "extend";
+    const how: Settling = this.#settling();
     const queue = random.pick(this.#queues);
     const chosen = [...this.#held.values()]
       .filter(({ tag }) => this.sent.get(tag)?.queue === queue)
+      // What ends by time and what ends by its worker is told apart afterwards.
+      .filter(({ tag }) => how !== "dead-letter" || this.sent.get(tag)?.ttlMs === 0)
       .slice(0, random.between(1, 15));
     if (chosen.length === 0) return;
     const tags = chosen.map(({ tag }) => tag);
     for (const tag of tags) this.#held.delete(tag);
     this.#note({ kind: "settle", how, tags });
-    const items = chosen.map(({ id, token }) => ({ id, token, action: how, error: "", extendMs: 0 }));
+    const delay = how === "nack" && random.chance(0.2) ? { delayMs: DELAY_MS } : {};
+    const dead = how === "dead-letter" ? { action: "nack" as const, deadLetter: true } : { action: how };
+    const items = chosen.map(({ id, token, tag }) => {
+      return { id, token, error: errorOf(tag), extendMs: 0, ...dead, ...delay };
+    });
     const outcomes = await settle(this.#broker, queue.name, items);
     for (const outcome of outcomes) assert.equal(typeof outcome === "object", false, JSON.stringify(outcome));
     this.#note({ kind: "settled", how, tags });
+    if (how === "ack") this.#operators.acked(tags);
+    if (how === "dead-letter") this.#operators.died(tags);
     if (how === "extend") for (const lease of chosen) this.#held.set(lease.tag, lease);
+  }
+
+  #settling(): Settling {
+    const draw = this.#random.fraction();
+    if (draw < 0.62) return "ack";
+    if (draw < 0.75) return "nack";
+    if (draw < 0.83) return "release";
+    return draw < 0.88 ? "extend" : "dead-letter";
+  }
+
+  async #operate(): Promise<void> {
+    await this.#answered();
+    this.#noteStreams();
+    for (let times = this.#random.between(1, 5); times > 0; times -= 1) await this.#operators.step(this.#broker);
+    this.#noteStreams();
   }
 
   #credit(): void {
@@ -221,10 +271,16 @@ export class BrokerWorld {
   }
 
   async #create(name: string): Promise<void> {
-    const queue = { number: this.#nextQueue++, name };
+    const expiredTo = this.#random.pick(["drop", "dead-letter"] as const);
+    const queue = { number: this.#nextQueue++, name, expiredTo };
+    const maxBackoffMs = this.#random.between(1_000, 9_000);
+    const cell = { cell: cells.queue(queue), value: queueValue({ paused: false, maxBackoffMs }) };
     this.#note({ kind: "create", queue });
-    const settings = { visibilityMs: VISIBILITY_MS, initialBackoffMs: 0, maxAttempts: 0 };
+    this.#note({ kind: "write", ...cell });
+    const times = { visibilityMs: VISIBILITY_MS, initialBackoffMs: 0, dedupWindowMs: VISIBILITY_MS };
+    const settings = { ...times, maxAttempts: 0, expiredTo, maxBackoffMs };
     assert.deepEqual(await this.#broker.createQueue(name, settings), { ok: true, value: undefined });
+    this.#note({ kind: "written", ...cell });
     this.#note({ kind: "created", queue });
     this.#queues.push(queue);
   }

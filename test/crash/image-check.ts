@@ -9,7 +9,8 @@ import type { Storage } from "../../server/src/storage/port.ts";
 import { poll, settle, who } from "./broker-calls.ts";
 import { type Facts, type MessageFacts, type NotedLease, type Tag, factsOf } from "./broker-notes.ts";
 import type { BrokerNote } from "./broker-notes.ts";
-import { type SentMessage, tagOf } from "./broker-world.ts";
+import { type SentMessage, tagOf } from "./sent-message.ts";
+import { type StoredCounts, checkStored, resumeAll } from "./stored-check.ts";
 
 /** Past every lease. */
 const LONG_MS = 24 * 3_600_000;
@@ -23,6 +24,7 @@ export interface Found {
   readonly leasesTakenUp: number;
   readonly acknowledged: boolean;
   readonly inSlice: boolean;
+  readonly stored: StoredCounts;
 }
 
 interface Image {
@@ -38,14 +40,18 @@ export async function checkImage(
 ): Promise<Found> {
   const facts = factsOf(image.certain, image.possible);
   const { acknowledged, inSlice } = facts;
-  const first = await Opened.open(open).catch((error: unknown) => {
+  const now = Date.now();
+  const first = await Opened.open(open, now).catch((error: unknown) => {
     if (acknowledged) throw new Error("refused, though something was acknowledged", { cause: error });
     return undefined;
   });
   if (first === undefined) {
-    return { refused: true, messages: 0, tokensSettled: 0, leasesTakenUp: 0, acknowledged, inSlice };
+    const stored = { delayed: 0, dying: 0, dead: 0, settings: 0, uses: 0 };
+    return { refused: true, messages: 0, tokensSettled: 0, leasesTakenUp: 0, acknowledged, inSlice, stored };
   }
-  await checkQueues(first.broker, facts);
+  const queues = await checkQueues(first.broker, facts);
+  const stored = await checkStored(first.broker, facts, sent);
+  await resumeAll(first.broker, queues);
   const leasesTakenUp = await takeUpLeases(first.broker, facts, sent);
   const acked = await ackHeld(first.broker, facts, sent);
   const found = await first.drain();
@@ -54,7 +60,7 @@ export async function checkImage(
   const kept = await ackHalf(first.broker, found);
   await first.close();
 
-  const second = await Opened.open(open);
+  const second = await Opened.open(open, now + LONG_MS);
   const again = await second.drain();
   assert.deepEqual(
     again.map(({ tag, attempts }) => [tag, attempts]).sort(([a], [b]) => a! - b!),
@@ -63,7 +69,15 @@ export async function checkImage(
     "the second opening finds what the first left",
   );
   await second.close();
-  return { refused: false, messages: found.length, tokensSettled: acked.size, leasesTakenUp, acknowledged, inSlice };
+  return {
+    refused: false,
+    messages: found.length,
+    tokensSettled: acked.size,
+    leasesTakenUp,
+    acknowledged,
+    inSlice,
+    stored,
+  };
 }
 
 interface FoundMessage extends NotedLease {
@@ -83,9 +97,11 @@ class Opened {
     this.#errors = errors;
   }
 
-  static async open(open: () => Promise<Storage>): Promise<Opened> {
+  /** At this time of day. */
+  static async open(open: () => Promise<Storage>, wall: number): Promise<Opened> {
     const errors: string[] = [];
     const clock = new ManualClock();
+    clock.set(wall - clock.wall());
     const broker = await openBroker({
       open,
       clock,
@@ -132,7 +148,8 @@ async function listQueues(broker: Broker) {
   return page.value;
 }
 
-async function checkQueues(broker: Broker, { certainQueues, possibleQueues }: Facts): Promise<void> {
+/** Returns their names. */
+async function checkQueues(broker: Broker, { certainQueues, possibleQueues }: Facts): Promise<readonly string[]> {
   const names = new Set((await listQueues(broker)).queues.map(({ name }) => name));
   for (const { name } of certainQueues.values()) assert.ok(names.has(name), `queue ${name} is there`);
   const possible = new Set([...possibleQueues.values()].map(({ name }) => name));
@@ -142,6 +159,7 @@ async function checkQueues(broker: Broker, { certainQueues, possibleQueues }: Fa
     // They come and go in one commit.
     assert.ok(names.has(own) && names.has(`${own}.dlq`), `queue ${own} and its dead-letter queue are there together`);
   }
+  return [...names];
 }
 
 /** Leases that somebody holds for certain, in queues that are there for certain. */
@@ -209,8 +227,9 @@ function checkMessages(
     assert.ok(!byTag.has(tag), `message ${id} is there twice`);
     byTag.set(tag, each);
     assert.ok(Buffer.from(message.body).equals(body), `message ${id} has the bytes that were sent`);
-    assert.deepEqual([queue, fairnessKey], [message.queue.name, message.fairnessKey], `message ${id} is in its place`);
-    assert.ok(!known.gone, `message ${id} was acked, and is back`);
+    assert.equal(fairnessKey, message.fairnessKey, `message ${id} has the key that was sent`);
+    checkPlace(queue, message, known);
+    assert.ok(!known.gone, `message ${id} was acked or removed, and is back`);
     assert.ok(!acked.has(tag), `message ${id} was acked after the crash, and is back`);
     assert.ok(facts.possibleQueues.has(message.queue.number), `message ${id} belongs to a queue that was deleted`);
     checkAttempts(each, known);
@@ -219,8 +238,19 @@ function checkMessages(
     const message = sent.get(tag);
     if (!known.stored || known.mayBeGone || acked.has(tag)) continue;
     if (message === undefined || !facts.certainQueues.has(message.queue.number)) continue;
+    if (message.ttlMs > 0 && message.queue.expiredTo === "drop") continue;
     assert.ok(byTag.has(tag), `message number ${tag} of ${message.queue.name} was acknowledged, and is lost`);
   }
+}
+
+/** Times to live are over by now. */
+function checkPlace(found: string, { tag, queue, ttlMs }: SentMessage, { dead }: MessageFacts): void {
+  const name = `message number ${tag} is in ${found}`;
+  if (ttlMs > 0) {
+    assert.equal(queue.expiredTo, "dead-letter", `${name}, and its time to live is over`);
+    assert.equal(found, `${queue.name}.dlq`, name);
+  } else if (dead === "maybe") assert.ok([queue.name, `${queue.name}.dlq`].includes(found), name);
+  else assert.equal(found, dead === "yes" ? `${queue.name}.dlq` : queue.name, name);
 }
 
 function checkAttempts({ id, attempts }: FoundMessage, known: MessageFacts): void {
@@ -235,7 +265,12 @@ function checkAttempts({ id, attempts }: FoundMessage, known: MessageFacts): voi
 
 /** What nobody has ever had in hand is in the order in which it was sent, per key. */
 function checkOrder(facts: Facts, sent: ReadonlyMap<Tag, SentMessage>, found: readonly FoundMessage[]): void {
-  const untouched = found.filter(({ tag, attempts }) => attempts === 0 && facts.messages.get(tag)?.untouched === true);
+  const untouched = found.filter(({ tag, attempts }) => {
+    const message = sent.get(tag);
+    return (
+      attempts === 0 && facts.messages.get(tag)?.untouched === true && message?.delayMs === 0 && message.ttlMs === 0
+    );
+  });
   for (const messages of Map.groupBy(
     untouched,
     ({ tag, fairnessKey }) => `${sent.get(tag)?.queue.number} ${fairnessKey}`,

@@ -14,6 +14,7 @@ import { type Recorder, recordTrace } from "../faults/trace.ts";
 import type { BrokerNote } from "./broker-notes.ts";
 import { BrokerWorld } from "./broker-world.ts";
 import { checkImage } from "./image-check.ts";
+import type { StoredCounts } from "./stored-check.ts";
 
 /** So small that logs, tables, compactions and checkpoints change all the time. */
 const WRITE_BUFFER_BYTES = 64 * 1024;
@@ -32,6 +33,11 @@ export interface ImagesReport {
   readonly messages: number;
   readonly tokensSettled: number;
   readonly leasesTakenUp: number;
+  /** Found in them before any time passed: messages that wait for their time, with a time to live, and dead letters; settings
+   * of keys and configuration; idempotency keys in use. */
+  readonly stored: StoredCounts;
+  /** How often operators made each of their changes while the traces were recorded. */
+  readonly operations: Readonly<Record<string, number>>;
   /** How often each kind and feature occurred: a run that never met one proves nothing about it. */
   readonly features: Readonly<Record<string, number>>;
   readonly traces: { readonly notes: number; readonly slices: number; readonly moved: number; readonly pages: number };
@@ -42,6 +48,8 @@ export async function runImages(count: number, seed: number, perTrace = IMAGES_P
   const folder = await mkdtemp(join(tmpdir(), "fila-images-"));
   const report = {
     ...{ images: 0, refused: 0, acknowledged: 0, messages: 0, tokensSettled: 0, leasesTakenUp: 0 },
+    stored: { delayed: 0, dying: 0, dead: 0, settings: 0, uses: 0 },
+    operations: {} as Record<string, number>,
     features: {} as Record<string, number>,
     traces: { notes: 0, slices: 0, moved: 0, pages: 0 },
   };
@@ -56,11 +64,13 @@ export async function runImages(count: number, seed: number, perTrace = IMAGES_P
 }
 
 type Counting = { -readonly [K in keyof ImagesReport]: ImagesReport[K] } & {
+  stored: Record<keyof StoredCounts, number>;
+  operations: Record<string, number>;
   features: Record<string, number>;
   traces: { notes: number; slices: number; moved: number; pages: number };
 };
 
-async function oneTrace(folder: string, count: number, seed: number, report: Counting): Promise<void> {
+async function oneTrace(folder: string, images: number, seed: number, report: Counting): Promise<void> {
   const dataDir = join(folder, "data");
   await mkdir(folder);
   let sent: BrokerWorld["sent"] = new Map();
@@ -73,22 +83,28 @@ async function oneTrace(folder: string, count: number, seed: number, report: Cou
     );
     await world.run(STEPS);
     sent = world.sent;
+    count(report.operations, world.operations);
   });
   report.traces.notes += trace.notes.length;
-  for await (const image of buildImages(trace, { count, seed, into: folder })) {
+  for await (const image of buildImages(trace, { count: images, seed, into: folder })) {
     const found = await checkImage(image, () => openLevel(image.dataDir), sent).catch((cause: unknown) => {
       throw new Error(`${image.description} (${image.features.join(", ")})`, { cause });
     });
     const features = [image.kind, ...image.features, ...(found.inSlice ? ["in a checkpoint"] : [])];
-    for (const feature of features) report.features[feature] = (report.features[feature] ?? 0) + 1;
+    for (const feature of features) count(report.features, { [feature]: 1 });
     report.images += 1;
     report.refused += Number(found.refused);
     report.acknowledged += Number(found.acknowledged);
     report.messages += found.messages;
     report.tokensSettled += found.tokensSettled;
     report.leasesTakenUp += found.leasesTakenUp;
+    count(report.stored, found.stored);
   }
   await rm(folder, { recursive: true });
+}
+
+function count(sums: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const [what, times] of Object.entries(more)) sums[what] = (sums[what] ?? 0) + times;
 }
 
 function openLiveBroker(open: () => Promise<Storage>) {

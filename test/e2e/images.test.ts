@@ -11,10 +11,19 @@ test("no crash image of the broker loses, alters or repeats what was acknowledge
   // A run that never met these proves nothing.
   for (const met of ["kill", "power", "torn", "table"])
     assert.ok((report.features[met] ?? 0) > 0, `no image with: ${met}`);
-  const { acknowledged, messages, tokensSettled, leasesTakenUp } = report;
+  const { acknowledged, messages, tokensSettled, leasesTakenUp, stored } = report;
   const { slices, moved, pages } = report.traces;
-  for (const [what, times] of Object.entries({ messages, tokensSettled, leasesTakenUp, slices, moved, pages })) {
+  for (const [what, times] of Object.entries({
+    messages,
+    tokensSettled,
+    leasesTakenUp,
+    slices,
+    moved,
+    pages,
+    ...stored,
+  })) {
     assert.ok(times > 0, `no ${what}`);
   }
   assert.ok(acknowledged > count / 2);
+  assert.equal(Object.keys(report.operations).length, 12, "every operation was done");
 });
