@@ -95,6 +95,9 @@ export function factsOf(certain: readonly BrokerNote[], possible: readonly Broke
   return folding;
 }
 
+/** One delivery may have happened that nobody has seen. */
+const unseenAttempts = 1;
+
 class Folding implements Facts {
   readonly certainQueues = new Map<number, QueueLife>();
   readonly possibleQueues = new Map<number, QueueLife>();
@@ -126,7 +129,7 @@ class Folding implements Facts {
         for (const tag of note.tags) this.#message(tag).gone = true;
         break;
       case "redriven":
-        for (const tag of note.tags) this.#message(tag).dead = "no";
+        for (const tag of note.tags) Object.assign(this.#message(tag), { dead: "no", mostAttempts: unseenAttempts });
         break;
       case "written":
       case "unwritten":
@@ -204,8 +207,7 @@ class Folding implements Facts {
         mayBeGone: false,
         gone: false,
         leastAttempts: 0,
-        // One delivery may have happened that nobody has seen.
-        mostAttempts: 1,
+        mostAttempts: unseenAttempts,
         lease: undefined,
         untouched: true,
         dead: "no",
