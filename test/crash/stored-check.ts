@@ -124,8 +124,6 @@ export async function resumeAll({ operations }: Broker, queues: readonly string[
   for (const name of queues) {
     const { settings, keys } = valueOf(await operations.describeQueue(name, 100));
     if (settings.paused) valueOf(await operations.updateQueue(name, { paused: false }));
-    for (const { key, paused } of keys) {
-      if (paused) valueOf(await operations.setKey(name, key, { paused: false }));
-    }
+    for (const { key } of keys) valueOf(await operations.setKey(name, key, { paused: false, maxInFlight: 0 }));
   }
 }

@@ -15,8 +15,9 @@ export function queueValue({ paused, maxBackoffMs }: Pick<QueueSettings, "paused
 }
 
 /** What the cell of a fairness key holds. */
-export function keyValue({ weight, paused }: KeyOverride): string {
-  return weight === 0 && !paused ? "" : `${paused ? "paused" : "running"} ${weight}`;
+export function keyValue({ weight, paused, maxInFlight }: KeyOverride): string {
+  if (weight === 0 && !paused && maxInFlight === 0) return "";
+  return `${paused ? "paused" : "running"} ${weight} ${maxInFlight}`;
 }
 
 interface Ground {
@@ -38,18 +39,17 @@ export class WorldOperators {
   readonly #changes: readonly (readonly [what: string, change: (operations: Operations) => Promise<boolean>])[] = [
     ["value set", (operations) => this.#configure(operations, String(this.#random.between(1, 1_000_000)))],
     ["queue paused", (operations) => this.#update(operations, true)],
-    ["key set", (operations) => this.#setKey(operations, { weight: this.#random.between(1, 9), paused: true })],
+    ["key set", (operations) => this.#setKey(operations, this.#override(this.#random.chance(0.3)))],
     ["message cancelled", (operations) => this.#cancel(operations, false)],
     ["leased message cancelled", (operations) => this.#cancel(operations, true)],
     ["dead letters redriven", (operations) => this.#redrive(operations)],
     ["idempotency key released", (operations) => this.#release(operations)],
     ["queue updated", (operations) => this.#update(operations, false)],
-    ["key given back", (operations) => this.#setKey(operations, { weight: 0, paused: false })],
+    ["key given back", (operations) => this.#setKey(operations, { weight: 0, paused: false, maxInFlight: 0 })],
     ["queue purged", (operations) => this.#purge(operations, false)],
     ["dead letters purged", (operations) => this.#purge(operations, true)],
     ["value deleted", (operations) => this.#configure(operations, "")],
   ];
-  #turn = 0;
 
   constructor(random: Seeded, note: (note: BrokerNote) => void, ground: Ground) {
     this.#random = random;
@@ -76,10 +76,14 @@ export class WorldOperators {
     }
   }
 
-  /** The next change in turn, when there is something to change. Nothing else may be under way. */
+  /** One change, of the kind that was made least often among those that can be made. Nothing else may be under way. */
   async step(broker: Broker): Promise<void> {
-    const [what, change] = this.#changes[this.#turn++ % this.#changes.length]!;
-    if (await change(broker.operations)) this.done[what] = (this.done[what] ?? 0) + 1;
+    const times = (what: string): number => this.done[what] ?? 0;
+    for (const [what, change] of this.#changes.toSorted(([a], [b]) => times(a) - times(b))) {
+      if (!(await change(broker.operations))) continue;
+      this.done[what] = times(what) + 1;
+      return;
+    }
   }
 
   async #write(cell: string, value: string, change: () => Promise<Outcome<void>>): Promise<boolean> {
@@ -98,6 +102,10 @@ export class WorldOperators {
     const queue = this.#random.pick(this.#ground.queues);
     const settings = { paused, maxBackoffMs: this.#random.between(1_000, 9_000) };
     return this.#write(cells.queue(queue), queueValue(settings), () => operations.updateQueue(queue.name, settings));
+  }
+
+  #override(paused: boolean): KeyOverride {
+    return { weight: this.#random.between(1, 9), paused, maxInFlight: this.#random.between(0, 50) };
   }
 
   #setKey(operations: Operations, override: KeyOverride): Promise<boolean> {
