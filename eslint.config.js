@@ -76,7 +76,7 @@ export default defineConfig(
   {
     name: "fila/talking",
     // These print to a person, or to the program that reads their output.
-    files: ["test/{bench,simulation,mutants,packages}/**/*.ts", "examples/**/*.ts"],
+    files: ["test/{bench,hooks,simulation,mutants,packages}/**/*.ts", "examples/**/*.ts"],
     rules: { "no-console": "off" },
   },
   {

@@ -8,6 +8,7 @@ import { sdkEnqueue, unaryEnqueue } from "./benchmarks/callers.ts";
 import { delays } from "./benchmarks/delays.ts";
 import { endToEnd } from "./benchmarks/end-to-end.ts";
 import { keysEnqueue, keysLifecycle } from "./benchmarks/fairness-keys.ts";
+import { hookEngine } from "./benchmarks/hook-engine.ts";
 import { idempotency } from "./benchmarks/idempotency.ts";
 import { idle } from "./benchmarks/idle.ts";
 import { memory } from "./benchmarks/memory.ts";
@@ -32,6 +33,7 @@ const benchmarks: readonly Benchmark[] = [
   keysEnqueue,
   keysLifecycle,
   metricsCost,
+  hookEngine,
   ...memory,
   idempotency,
   idle,

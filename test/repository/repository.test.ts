@@ -38,6 +38,7 @@ const entries = [
   "server/src/main.ts",
   "cli/src/main.ts",
   "test/bench/main.ts",
+  "test/hooks/innocent.ts",
   "test/mutants/run.ts",
   "test/simulation/main.ts",
   "test/side-by-side.ts",

@@ -11,7 +11,10 @@ export interface Budgets {
   readonly bytes: number;
   /** Bytes of one string; default 64 KiB. */
   readonly stringBytes: number;
-  /** Clock time, a backstop only, looked at every 100 instructions; milliseconds, default 250. */
+  /**
+   * Clock time, a backstop only, looked at every 100 steps; of one gap between two looks at most a tenth of it counts.
+   * Milliseconds, default 250.
+   */
   readonly clockMs: number;
 }
 

@@ -100,6 +100,15 @@ describe("the clock", () => {
     assert.equal(rigWithClock(10, { clockMs: 5 }).failure("pcall(function() while true do end end)").reason, "clock");
   });
 
+  test("counts a standstill of the machine for a tenth of the budget at most", () => {
+    let now = 0;
+    let stands = 9;
+    const rig = new ScriptRig({ ...stillWorld(), monotonic: () => (now += stands-- > 0 ? 3_600_000 : 0.01) });
+    rig.answer("for i = 1, 10000 do end");
+    stands = 20;
+    assert.equal(rig.failure("for i = 1, 10000 do end").reason, "clock");
+  });
+
   test("is not even looked at by a short script", () => {
     const rig = new ScriptRig({
       ...stillWorld(),
