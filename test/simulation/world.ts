@@ -8,6 +8,7 @@ import { Clients } from "./clients.ts";
 import { compare } from "./compare.ts";
 import { type Coverage, noCoverage } from "./coverage.ts";
 import { SimulatedDisk } from "./disk.ts";
+import { checkExplained } from "./explained.ts";
 import { expect } from "./failure.ts";
 import { checkFailures } from "./failure-records.ts";
 import { Hooks } from "./hooks.ts";
@@ -150,6 +151,7 @@ export class World {
       for (let at = 0; at < 5; at += 1) trace.add(op.value[at] as number);
     }
     applyTurn(model, turn);
+    checkExplained(model, this.broker.engine.core, coverage.turns);
     if (coverage.turns % turnsPerComparison !== 0) return;
     compare(model, this.broker.engine.core, false);
     checkFailures(model, this.disk, false);
