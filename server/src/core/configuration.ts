@@ -1,11 +1,11 @@
 // The commands of run-time configuration.
 import type { Command } from "./commands.ts";
-import type { RuntimeConfig } from "./runtime-config.ts";
+import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
 type ConfigCommand = Extract<Command, { type: "set-config" | "get-config" | "list-config" | "config-changes" }>;
 
-export function configure(config: RuntimeConfig, turn: Turn, command: ConfigCommand): void {
+export function configure({ config, throttles }: State, turn: Turn, command: ConfigCommand): void {
   const { request } = command;
   switch (command.type) {
     case "set-config": {
@@ -15,6 +15,7 @@ export function configure(config: RuntimeConfig, turn: Turn, command: ConfigComm
         return;
       }
       if (change !== undefined) {
+        throttles.configured(change.key, change.value, turn.now.mono);
         turn.mutations.push({ type: "config-set", ...change });
         turn.effects.push({ type: "config-changed", revision: change.revision });
       }

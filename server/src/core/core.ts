@@ -186,7 +186,7 @@ export class Core {
       case "get-config":
       case "list-config":
       case "config-changes":
-        configure(this.state.config, turn, command);
+        configure(this.state, turn, command);
         return;
       case "release-key":
       case "find-uses":
@@ -248,11 +248,13 @@ export class Core {
     const forgetting = forgetKeys(this.state, turn);
     const purging = this.purges.size > 0;
     const dropping = this.#dropping || this.state.dying.size > 0;
+    const { slicePerTurn } = turn.limits;
+    const calling = this.state.throttles.settle(turn.now.mono, slicePerTurn) >= slicePerTurn;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
-    const urgent = expired || orphaned || undecided || outlived || waking || scheduling;
+    const urgent = expired || orphaned || undecided || outlived || waking || calling || scheduling;
     const leisurely = !urgent && (forgetting || purging || dropping);
     return { mutations: turn.mutations, effects: turn.effects, more: urgent || leisurely, leisurely };
   }
@@ -266,7 +268,7 @@ export class Core {
     let next = Math.min(deadlines.first?.deadline ?? Infinity, this.orphans.deadline, undecided.deadline);
     if (delayed.size > 0) next = Math.min(next, table.readyAt(delayed.first) - base);
     if (expiries.size > 0) next = Math.min(next, table.expiresAt(expiries.first) - base);
-    next = Math.min(next, nextForgotten(this.state) - base);
+    next = Math.min(next, nextForgotten(this.state) - base, this.state.throttles.nextDeadline);
     if (scheduled.size === 0) return next;
     // The wall clock may be set at any moment, so it is looked at every second.
     const { mono, wall } = this.#now;

@@ -26,9 +26,9 @@ export class FairnessKey extends RingKey {
   plain: Lane | undefined;
   /** The others, by their throttle keys. */
   throttled: Map<string, Lane> | undefined;
-  /** The lane with ready messages, as long as there has never been more than one. */
+  /** The lane that could deliver, as long as there has never been more than one. */
   #single: Lane | undefined;
-  /** From then on, lanes with ready messages: a binary heap by the place of their heads. */
+  /** From then on, such lanes: a binary heap by the place of their heads. */
   #heap: Lane[] | undefined;
 
   constructor(queue: Queue, name: string) {
@@ -43,12 +43,12 @@ export class FairnessKey extends RingKey {
     return this.maxInFlight > 0 && this.inFlight >= this.maxInFlight ? "full" : undefined;
   }
 
-  /** The lane whose head goes next. */
+  /** The lane whose head goes next; undefined: it has none that could, being empty or short of tokens. */
   get first(): Lane | undefined {
     return this.#heap === undefined ? this.#single : this.#heap[0];
   }
 
-  /** Its lanes with ready messages, in the order of the heap. */
+  /** Its lanes with ready messages that wait for no tokens, in the order of the heap. */
   get heap(): readonly Lane[] {
     return this.#heap ?? (this.#single === undefined ? [] : [this.#single]);
   }
@@ -72,10 +72,11 @@ export class FairnessKey extends RingKey {
     if (this.throttled !== undefined) yield* this.throttled.values();
   }
 
-  /** The head of the lane is another message now, or the lane has become empty or has its first one. */
+  /** The head of the lane is another message now, or the lane has become empty or has its first one, or it parks or goes
+   * on. */
   reorder(table: MessageTable, lane: Lane): void {
     if (this.#heap === undefined) {
-      if (lane.head < 0) {
+      if (lane.head < 0 || lane.parked) {
         if (this.#single === lane) this.#single = undefined;
         lane.heapIndex = -1;
         return;
@@ -92,7 +93,7 @@ export class FairnessKey extends RingKey {
   }
 
   #reorderHeap(table: MessageTable, heap: Lane[], lane: Lane): void {
-    if (lane.head < 0) this.#leave(table, heap, lane);
+    if (lane.head < 0 || lane.parked) this.#leave(table, heap, lane);
     else if (lane.heapIndex < 0) {
       lane.heapIndex = heap.push(lane) - 1;
       this.#up(table, heap, lane);

@@ -93,20 +93,22 @@ export class FairnessRing {
     this.#size -= 1;
   }
 
-  /** The key may not deliver for now, though it has messages: it keeps what it needs for its next one, or one visit's. */
-  block(key: RingKey, headCost: number): void {
+  /** The key may not deliver for now, though it has messages: what it has left of its visit is kept. */
+  block(key: RingKey): void {
     const credited = key === this.#visiting ? this.#round : Math.min(this.#round, key.dueRound - 1);
     const saved = key.deficit + key.weight * Math.max(0, credited - key.creditedRound);
     this.deactivate(key);
     key.blocked = true;
     key.creditedRound = Math.max(key.creditedRound, credited);
-    key.deficit = Math.min(saved, Math.max(key.weight, headCost));
+    key.deficit = saved;
   }
 
-  /** It may again: it resumes its visit before all others, or waits for the round in which it can pay. */
+  /** It may again, with one visit's deficit at most: it resumes its visit before all others, or waits for the round in
+   * which it can pay. */
   unblock(key: RingKey, headCost: number): void {
     invariant(key.blocked && !key.inRing, "only a blocked key is let back");
-    const most = Math.max(key.weight, headCost);
+    // What was missing for a dear message before the visit, and the visit.
+    const most = headCost - 1 + key.weight;
     const kept = Math.min(key.deficit + key.weight * Math.max(0, this.#round - key.creditedRound), most);
     key.blocked = false;
     key.inRing = true;
@@ -156,6 +158,13 @@ export class FairnessRing {
     invariant(this.#visiting === key && key.deficit >= cost, "only the visited key delivers, and within its deficit");
     key.deficit -= cost;
     if (key.deficit < nextCost) this.#endVisit(key, nextCost);
+  }
+
+  /** The same, of one that has messages and no next one: none of its lanes may go on. */
+  chargeAndBlock(key: RingKey, cost: number): void {
+    invariant(this.#visiting === key && key.deficit >= cost, "only the visited key delivers, and within its deficit");
+    key.deficit -= cost;
+    this.block(key);
   }
 
   /** Another message has become the key's next one. */

@@ -4,6 +4,8 @@
 // (released out of order) waits beside the list instead.
 import { type FairnessKey } from "./fairness-key.ts";
 import { type MessageTable, none } from "./message-table.ts";
+import type { Throttle } from "./throttle.ts";
+import type { Wait } from "./throttle-line.ts";
 import type { NumberedLane } from "./mutations.ts";
 
 /** In place of a previous message: it stands beside the list. */
@@ -15,6 +17,10 @@ export class Lane implements NumberedLane {
   readonly id: number;
   readonly key: FairnessKey;
   readonly throttleKeys: readonly string[];
+  /** What these keys stand for; not all of them are configured. */
+  readonly throttles: readonly Throttle[];
+  /** Its turn at a bucket, that it waits for or has; undefined: it has not been short of tokens. */
+  wait: Wait | undefined = undefined;
   /** The message that goes next. */
   head = none;
   /** Both ends of the list. */
@@ -30,10 +36,11 @@ export class Lane implements NumberedLane {
   /** Place in the key's heap; -1 = not in it. */
   heapIndex = -1;
 
-  constructor(id: number, key: FairnessKey, throttleKeys: readonly string[]) {
+  constructor(id: number, key: FairnessKey, throttleKeys: readonly string[], throttles: readonly Throttle[]) {
     this.id = id;
     this.key = key;
     this.throttleKeys = throttleKeys;
+    this.throttles = throttles;
   }
 
   get queueNumber(): number {
@@ -42,6 +49,11 @@ export class Lane implements NumberedLane {
 
   get fairnessKey(): string {
     return this.key.name;
+  }
+
+  /** It waits for tokens, and stands in no heap of its key. */
+  get parked(): boolean {
+    return this.wait?.at !== undefined;
   }
 
   /** Adds a message at its place; true when it is the new head. */

@@ -199,6 +199,8 @@ export class Restorer {
   finish(now: Now): void {
     this.#deleted.clear();
     this.#core.startClock(now);
+    const { config, throttles } = this.#core.state;
+    for (const [key, value] of config.values) throttles.configured(key, value, now.mono);
     this.#wait(now);
     this.#link();
     const { state, orphans, readyClock } = this.#core;

@@ -1,12 +1,26 @@
 // Run-time configuration: keys and values that operators set while the broker runs, with a revision that only grows. The
 // last changes are kept, so that whoever watches can go on after a disconnection without missing one.
 import { type Failure, failure } from "./errors.ts";
+import type { RateLimit } from "./token-bucket.ts";
 
 export const maxConfigKeyBytes = 256;
 export const maxConfigValueBytes = 1_024;
 export const maxConfigKeys = 100_000;
 /** Changes that a watch can go back to. */
 export const keptConfigChanges = 10_000;
+
+/** Configuration keys of limits begin with it; the rest is the throttle key. */
+export const throttlePrefix = "throttle.";
+
+const decimal = /^\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
+/** "rate,burst", two finite numbers from 0; undefined: it is something else. */
+export function parseRateLimit(value: string): RateLimit | undefined {
+  const parts = value.split(",").map((part) => part.trim());
+  if (parts.length !== 2 || !parts.every((part) => decimal.test(part))) return undefined;
+  const [rate, burst] = parts.map(Number) as [number, number];
+  return Number.isFinite(rate) && Number.isFinite(burst) ? { rate, burst } : undefined;
+}
 
 export interface ConfigChange {
   readonly revision: number;

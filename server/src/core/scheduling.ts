@@ -42,12 +42,25 @@ function deliverFrom(state: State, turn: Turn, queue: Queue, share: number): boo
     const key = queue.ring.peek(state.headCost) as FairnessKey | undefined;
     if (key === undefined) return true;
     const lane = key.first as Lane;
+    if (lane.throttles.length > 0 && parks(state, turn, lane)) continue;
     const consumer = nextConsumer(queue, state.table.length(lane.head));
     if (consumer === undefined) return true;
     grant(state, turn, lane, consumer);
+    if (state.throttles.stirred) state.throttles.settle(turn.now.mono, turn.limits.slicePerTurn);
     if (queue.held() !== undefined) return true;
   }
   state.schedule(queue);
+  return true;
+}
+
+/** true: the lane is short of tokens, and waits for them from now on. */
+function parks({ throttles }: State, turn: Turn, lane: Lane): boolean {
+  const { mono } = turn.now;
+  const shortage = throttles.shortageOf(lane, mono);
+  if (shortage === undefined) return false;
+  turn.leaseBudget -= 1;
+  throttles.park(lane, shortage, mono);
+  throttles.settle(mono, turn.limits.slicePerTurn);
   return true;
 }
 
@@ -65,7 +78,7 @@ function grant(state: State, turn: Turn, lane: Lane, consumer: Consumer): void {
   const { table } = state;
   const { queue } = consumer;
   const weight = lane.key.weight;
-  const slot = state.takeHead(lane);
+  const slot = state.takeHead(lane, turn.now.mono);
   const bytes = table.length(slot);
   const token = turn.token();
   turn.leaseBudget -= 1;

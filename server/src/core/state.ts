@@ -18,6 +18,7 @@ import { type KeyOverride, Queue } from "./queue.ts";
 import { RuntimeConfig } from "./runtime-config.ts";
 import { RecentSettlements } from "./recent-settlements.ts";
 import { SlotHeap } from "./slot-heap.ts";
+import { Throttles } from "./throttles.ts";
 
 /** What a message left behind. */
 export interface Left {
@@ -53,6 +54,11 @@ export class State {
   /** Messages whose attempt has ended and whose next step is not decided. */
   readonly undecided = new Undecideds();
   readonly config = new RuntimeConfig();
+  readonly throttles = new Throttles({
+    open: (lane) => this.#moved(lane),
+    close: (lane) => this.#moved(lane),
+    costOf: (lane) => this.table.cost(lane.head),
+  });
   /** Queues that remember idempotency keys. */
   readonly remembering = new Set<Queue>();
   /** Slots of quarantined messages, which stand in no lane. */
@@ -153,6 +159,17 @@ export class State {
     this.schedule(queue);
   }
 
+  /** The lane parks or goes on. */
+  #moved(lane: Lane): void {
+    const { key } = lane;
+    const before = key.first;
+    key.reorder(this.table, lane);
+    if (key.first !== undefined && key.inRing && key.first !== before) {
+      key.queue.ring.headChanged(key, this.#headCostOf(key));
+      this.#nextChanged(key.queue);
+    } else this.#follow(key);
+  }
+
   /** What holds the key, or what it could deliver, has changed: it stands in the ring when it may deliver. */
   #follow(key: FairnessKey): void {
     const { ring } = key.queue;
@@ -164,7 +181,8 @@ export class State {
       this.schedule(key.queue);
       return;
     }
-    ring.block(key, this.#headCostOf(key));
+    ring.block(key);
+    if (key.first !== undefined) this.throttles.held(key);
     this.#nextChanged(key.queue);
   }
 
@@ -190,7 +208,7 @@ export class State {
     const known = key.findLane(throttleKeys);
     if (known !== undefined) return known;
     const id = this.#vacantLanes.pop() ?? this.#lanes.length;
-    const lane = new Lane(id, key, throttleKeys);
+    const lane = new Lane(id, key, throttleKeys, this.throttles.named(throttleKeys));
     this.#lanes[id] = lane;
     key.addLane(lane);
     return lane;
@@ -239,6 +257,7 @@ export class State {
     queue.depth -= 1;
     if (lane.total === 0) {
       key.removeLane(lane);
+      this.throttles.unname(lane);
       this.#lanes[lane.id] = undefined;
       this.#vacantLanes.push(lane.id);
     }
@@ -295,7 +314,7 @@ export class State {
     const { key } = lane;
     this.table.setState(slot, MessageState.ready);
     const before = key.first?.head;
-    if (lane.insert(this.table, slot)) key.reorder(this.table, lane);
+    if (lane.insert(this.table, slot)) this.#headChanged(lane);
     key.ready += 1;
     if (!key.inRing) {
       this.#follow(key);
@@ -322,16 +341,19 @@ export class State {
     else this.#follow(key);
   }
 
-  /** Takes the head of a lane out for delivery and charges its cost to the key. */
-  takeHead(lane: Lane): number {
+  /** Takes the head of a lane out for delivery and charges its cost to the key and to the buckets of the lane. */
+  takeHead(lane: Lane, now: number): number {
     const { key } = lane;
     const slot = lane.head;
+    const { ring } = key.queue;
     const cost = this.table.cost(slot);
     lane.remove(this.table, slot);
     key.reorder(this.table, lane);
     key.ready -= 1;
-    if (key.ready === 0) key.queue.ring.deactivate(key);
-    else key.queue.ring.charge(key, cost, this.#headCostOf(key));
+    if (key.ready === 0) ring.deactivate(key);
+    else if (key.first === undefined) ring.chargeAndBlock(key, cost);
+    else ring.charge(key, cost, this.#headCostOf(key));
+    if (lane.throttles.length > 0) this.throttles.taken(lane, cost, ring.visiting === key, now);
     if (key.queue.turnedAway.size > 0) this.#letBack(key.queue);
     return slot;
   }
@@ -341,16 +363,22 @@ export class State {
     const lane = this.laneOf(slot);
     const { key } = lane;
     const wasHead = lane.remove(this.table, slot);
-    if (wasHead) key.reorder(this.table, lane);
+    if (wasHead) this.#headChanged(lane);
     key.ready -= 1;
     if (!key.inRing) {
       if (key.ready === 0) key.queue.ring.forget(key);
       return;
     }
     if (key.ready === 0) key.queue.ring.deactivate(key);
+    else if (key.first === undefined) key.queue.ring.block(key);
     else if (wasHead) key.queue.ring.headChanged(key, this.#headCostOf(key));
     else return;
     this.#nextChanged(key.queue);
+  }
+
+  #headChanged(lane: Lane): void {
+    if (lane.wait !== undefined) this.throttles.headChanged(lane);
+    lane.key.reorder(this.table, lane);
   }
 
   addLease(slot: number, token: LeaseToken, durationMs: number, holder: Holder, wall: number, mono: number): Lease {

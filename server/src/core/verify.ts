@@ -16,6 +16,7 @@ import { MessageState, none } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 import type { SlotHeap } from "./slot-heap.ts";
 import type { State } from "./state.ts";
+import { verifyThrottles } from "./verify-throttles.ts";
 
 /** What the messages of the table add up to. */
 interface Census {
@@ -44,6 +45,7 @@ export function verify(core: Core): void {
     verifyLine(queue);
     invariant(queue.scheduled === state.toSchedule.includes(queue), "a queue knows whether it is to be scheduled");
   }
+  verifyThrottles(state);
   verifyQueues(state);
   verifyLeases(state);
   verifyConsumers(state);
@@ -108,7 +110,12 @@ function verifyLanes(state: State, census: Census): void {
     invariant(lane.key.findLane(lane.throttleKeys) === lane, "a key finds its lanes");
     invariant(lane.key.queue.keys.get(lane.key.name) === lane.key, "a queue finds its keys");
     invariant(walk(state, lane) === counts.ready, "a lane holds its ready messages");
-    invariant(lane.heapIndex >= 0 === lane.head >= 0, "a lane stands in the heap of its key when it has a head");
+    const open = lane.head >= 0 && !lane.parked;
+    invariant(
+      lane.heapIndex >= 0 === open,
+      "a lane stands in the heap of its key when it has a head and is not parked",
+    );
+    invariant(lane.wait === undefined || (lane.head >= 0 && lane.wait.lane === lane), "a lane that waits has a head");
   }
   invariant(lanes === census.perLane.size, "every message is of a lane that exists");
 }

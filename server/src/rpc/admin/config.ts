@@ -1,14 +1,12 @@
 // FilaAdmin: run-time configuration.
 import type { Operations } from "../../broker/operations-contract.ts";
-import { maxConfigKeyBytes, maxConfigValueBytes } from "../../core/runtime-config.ts";
+import { maxConfigKeyBytes, maxConfigValueBytes, parseRateLimit, throttlePrefix } from "../../core/runtime-config.ts";
 import { callerKey } from "../access/caller.ts";
 import { connectError } from "../connect-error.ts";
 import { type AdminMethods, invalidField, pageBytesAtMost, valueOf } from "./answers.ts";
 import { StreamAccess } from "./stream-access.ts";
 
 const MAX_ENTRIES_PER_PAGE = 10_000;
-const throttlePrefix = "throttle.";
-const decimal = /^\d+(\.\d+)?(e[+-]?\d+)?$/i;
 
 export function configMethods(
   operations: Operations,
@@ -72,15 +70,9 @@ function checkEntry(key: string, value: string): void {
   }
   if (!key.startsWith(throttlePrefix)) return;
   if (key === throttlePrefix) throw invalidField("key", `names no throttle key; write ${throttlePrefix}<key>`);
-  if (value !== "" && !isRateAndBurst(value)) {
+  if (value !== "" && parseRateLimit(value) === undefined) {
     throw invalidField("value", `of ${JSON.stringify(key)} is no limit; give "rate,burst", both from 0, like "10,20"`);
   }
-}
-
-/** Two finite numbers from 0. */
-function isRateAndBurst(value: string): boolean {
-  const parts = value.split(",").map((part) => part.trim());
-  return parts.length === 2 && parts.every((part) => decimal.test(part) && Number.isFinite(Number(part)));
 }
 
 /** As many as a page may hold in bytes, at least one. */

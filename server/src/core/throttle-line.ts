@@ -1,0 +1,181 @@
+// Who waits at a bucket. The lanes of one queue that wait at it stand in one line, so that a queue that cannot deliver now
+// holds up nobody else's. Within a bucket the lines are served by deficit round robin over all of them: a place is a round
+// of the bucket, later the dearer the message is for the lane's weight, and within a round first come, first served.
+//
+// A wait is: parked (in a line, out of the heap of its key) -called, when the bucket holds its cost and it is first->
+// called (back in the heap; the bucket sets its cost aside for a while) -found short again-> parked at its place, or at the
+// bucket that is short now, before all who are younger -leased, turn used up-> over. A lane that waits on
+// has a new wait, behind all others. May never happen: a lane parked in two lines; two lanes of a line called.
+import type { Lane } from "./lane.ts";
+import type { Queue } from "./queue.ts";
+import type { Throttle } from "./throttle.ts";
+
+/** For how long what a called lane needs is set aside for it, milliseconds; doubled with each time that it was in vain. */
+export const firstPatienceMs = 100;
+const longestPatienceMs = 60_000;
+
+export class Wait {
+  readonly lane: Lane;
+  /** When it began, among all waits: the older one goes first where two are in each other's way. */
+  readonly age: number;
+  /** Where its round counts. */
+  readonly home: Throttle;
+  /** Where it is parked; undefined: it is not. */
+  at: Line | undefined;
+  /** Within the heap of that line. */
+  index = -1;
+  /** It has a call elsewhere that it may lose, or had one: its age says when it goes. */
+  urgent = false;
+  /** When it came to its place, among all that did. */
+  order = 0;
+  round: number;
+  /** Cost units that it may still take in its turn. */
+  credit = 0;
+  creditedRound: number;
+  /** The lines in which it is called. */
+  readonly calls: Line[] = [];
+  patienceMs = firstPatienceMs;
+
+  /** @param cost of its next message @param credit left over from its last turn */
+  constructor(lane: Lane, age: number, home: Throttle, cost: number, credit: number) {
+    this.lane = lane;
+    this.age = age;
+    this.order = age;
+    this.home = home;
+    this.creditedRound = home.round;
+    this.credit = credit;
+    this.round = this.creditedRound + Math.max(1, Math.ceil((cost - credit) / lane.key.weight));
+  }
+
+  /** Its round has come: it has the credit of all rounds until then. false: its next message takes more by now. */
+  begin(cost: number): boolean {
+    const { weight } = this.lane.key;
+    const earned = this.credit + weight * (this.round - this.creditedRound);
+    this.credit = Math.min(earned, weight + cost - 1);
+    this.creditedRound = this.round;
+    if (this.credit >= cost) return true;
+    this.round += Math.ceil((cost - this.credit) / weight);
+    return false;
+  }
+
+  inVain(): void {
+    this.patienceMs = Math.min(this.patienceMs * 2, longestPatienceMs);
+  }
+
+  /** Of those who wait for their round: whose place is before the other's. */
+  placedBefore(other: Wait): boolean {
+    return this.round < other.round || (this.round === other.round && this.order < other.order);
+  }
+
+  /** Whether it goes first: by place, but who has a call to lose, by age. */
+  before(other: Wait): boolean {
+    return this.urgent || other.urgent ? this.age < other.age : this.placedBefore(other);
+  }
+}
+
+/** Waits in some order: a binary heap. */
+class WaitHeap {
+  readonly #heap: Wait[] = [];
+  readonly #precedes: (a: Wait, b: Wait) => boolean;
+
+  constructor(precedes: (a: Wait, b: Wait) => boolean) {
+    this.#precedes = precedes;
+  }
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  get first(): Wait | undefined {
+    return this.#heap[0];
+  }
+
+  all(): readonly Wait[] {
+    return this.#heap;
+  }
+
+  add(wait: Wait): void {
+    wait.index = this.#heap.push(wait) - 1;
+    this.#up(wait);
+  }
+
+  remove(wait: Wait): void {
+    const { index } = wait;
+    wait.index = -1;
+    const last = this.#heap.pop() as Wait;
+    if (last === wait) return;
+    this.#heap[index] = last;
+    last.index = index;
+    this.#up(last);
+    this.#down(last);
+  }
+
+  #up(wait: Wait): void {
+    while (wait.index > 0) {
+      const parent = this.#heap[(wait.index - 1) >> 1] as Wait;
+      if (!this.#precedes(wait, parent)) return;
+      this.#swap(wait, parent);
+    }
+  }
+
+  #down(wait: Wait): void {
+    for (;;) {
+      const left = this.#heap[wait.index * 2 + 1];
+      if (left === undefined) return;
+      const right = this.#heap[wait.index * 2 + 2];
+      const child = right !== undefined && this.#precedes(right, left) ? right : left;
+      if (!this.#precedes(child, wait)) return;
+      this.#swap(child, wait);
+    }
+  }
+
+  #swap(a: Wait, b: Wait): void {
+    const { index } = a;
+    a.index = b.index;
+    b.index = index;
+    this.#heap[a.index] = a;
+    this.#heap[b.index] = b;
+  }
+}
+
+/** The lanes of one queue that wait at one bucket, and the one that is called. */
+export class Line {
+  readonly throttle: Throttle;
+  readonly queue: Queue;
+  readonly #placed = new WaitHeap((a, b) => a.placedBefore(b));
+  readonly #urgent = new WaitHeap((a, b) => a.age < b.age);
+  called: Wait | undefined;
+  /** Until then what the called one needs is set aside. */
+  patientUntil = 0;
+
+  constructor(throttle: Throttle, queue: Queue) {
+    this.throttle = throttle;
+    this.queue = queue;
+  }
+
+  get size(): number {
+    return this.#placed.size + this.#urgent.size;
+  }
+
+  get first(): Wait | undefined {
+    const placed = this.#placed.first;
+    const urgent = this.#urgent.first;
+    if (placed === undefined || urgent === undefined) return placed ?? urgent;
+    return urgent.before(placed) ? urgent : placed;
+  }
+
+  /** Those who wait for their round, and those who have a call to lose; both in the order of a heap. */
+  heaps(): readonly (readonly Wait[])[] {
+    return [this.#placed.all(), this.#urgent.all()];
+  }
+
+  add(wait: Wait): void {
+    wait.at = this;
+    (wait.urgent ? this.#urgent : this.#placed).add(wait);
+  }
+
+  remove(wait: Wait): void {
+    wait.at = undefined;
+    (wait.urgent ? this.#urgent : this.#placed).remove(wait);
+  }
+}

@@ -1,0 +1,408 @@
+// Throttles: what passes a bucket, who waits there, and who goes next.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import type { ConsumerDriver } from "./testing/consumer-driver.ts";
+import { CoreDriver } from "./testing/core-driver.ts";
+import { restarted } from "./testing/restarted.ts";
+
+const seed = 20_251_122;
+
+function limit(driver: CoreDriver, key: string, value: string): void {
+  driver.ask((request) => ({ type: "set-config", request, key: `throttle.${key}`, value }));
+}
+
+/** Nobody settles anything, so no lease may end. */
+const noExpiry = { visibilityMs: 43_200_000 };
+
+function update(driver: CoreDriver, settings: object): void {
+  driver.ask((request) => ({ type: "update-queue", request, name: "q", settings }));
+}
+
+/** Goes on to each moment at which the core wants a turn, until a time has passed; the workers take what comes. */
+function runFor(driver: CoreDriver, milliseconds: number, ...workers: readonly ConsumerDriver[]): void {
+  const end = driver.mono + milliseconds;
+  for (let turns = 0; driver.core.nextDeadline <= end; turns += 1) {
+    if (turns > 200_000) throw new Error("time does not go on");
+    driver.wait(Math.max(0, driver.core.nextDeadline - driver.mono));
+    for (const worker of workers) worker.take();
+  }
+  driver.wait(end - driver.mono);
+}
+
+function keysIn(worker: ConsumerDriver): string {
+  return worker
+    .take()
+    .map(({ fairnessKey }) => fairnessKey)
+    .join("");
+}
+
+describe("one bucket", () => {
+  test("begins full, passes its burst, then its rate, within a millisecond of due", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "10,3");
+    driver.enqueue("a", { count: 20, throttleKeys: ["t"] });
+    const worker = driver.open({ credit: 100 });
+    assert.equal(worker.take().length, 3);
+    for (let n = 0; n < 5; n += 1) {
+      runFor(driver, 99);
+      assert.equal(worker.take().length, 0);
+      runFor(driver, 1.5);
+      assert.equal(worker.take().length, 1);
+      driver.pass(-0.5);
+    }
+  });
+
+  test("other lanes of the key and other keys go on; a key that is not configured does not throttle", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "1,1");
+    driver.enqueue("a", { count: 2, throttleKeys: ["t"] });
+    driver.enqueue("a", { count: 3 });
+    driver.enqueue("a", { count: 3, throttleKeys: ["other"] });
+    driver.enqueue("b", { count: 3 });
+    const worker = driver.open({ credit: 100 });
+    assert.equal(worker.take().length, 10);
+    assert.equal(driver.stats().depth - driver.stats().inFlight, 1);
+    runFor(driver, 1_000);
+    assert.equal(worker.take().length, 1);
+  });
+
+  test("is shared by all queues", () => {
+    const driver = new CoreDriver();
+    driver.createQueue("r");
+    limit(driver, "t", "10,2");
+    driver.enqueue("a", { count: 50, throttleKeys: ["t"] });
+    driver.enqueue("a", { count: 50, throttleKeys: ["t"], queue: "r" });
+    const [q, r] = [driver.open({ credit: 100 }), driver.open({ credit: 100, queue: "r" })];
+    runFor(driver, 4_000);
+    const served = [q.take().length, r.take().length];
+    assert.equal(served[0]! + served[1]!, 42);
+    assert.ok(Math.abs(served[0]! - served[1]!) <= 2, served.join());
+  });
+
+  test("a change acts at once: higher, lower, none, blocked; no change adds tokens", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "1,2");
+    driver.enqueue("a", { count: 1_000, throttleKeys: ["t"] });
+    const worker = driver.open({ credit: 1_000 });
+    const after = (ms: number): number => {
+      runFor(driver, ms);
+      return worker.take().length;
+    };
+    assert.equal(after(0), 2);
+    limit(driver, "t", "100,2");
+    assert.equal(after(100.1), 10);
+    limit(driver, "t", "100,500");
+    assert.equal(after(0), 0, "a raised burst adds nothing");
+    assert.equal(after(50.1), 5);
+    limit(driver, "t", "100,0.5");
+    assert.equal(after(10_000), 0, "a burst below 1 blocks");
+    limit(driver, "t", "0,5");
+    assert.equal(after(10_000), 0);
+    limit(driver, "t", "");
+    assert.equal(after(0), 983);
+  });
+
+  test("a limit that is made anew while messages name its key has no more tokens than before", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "1,5");
+    driver.enqueue("a", { count: 100, throttleKeys: ["t"] });
+    const worker = driver.open({ credit: 5 });
+    assert.equal(worker.take().length, 5);
+    limit(driver, "t", "");
+    runFor(driver, 60_000);
+    limit(driver, "t", "1,5");
+    worker.credit(100);
+    assert.equal(worker.take().length, 0);
+    limit(driver, "t", "");
+    const rest = driver.core.state.leases.values();
+    for (const { slot, token } of [...rest]) driver.tell(driver.core.state.idOf(slot), "ack", { token });
+    assert.equal(driver.stats().depth, 0);
+    limit(driver, "t", "1,5");
+    driver.enqueue("a", { count: 100, throttleKeys: ["t"] });
+    assert.equal(worker.take().length, 5 + 95, "nobody named it, so it began anew");
+  });
+
+  test("cost counts, and what is dearer than the burst takes all of it", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "10,4");
+    driver.enqueue("a", { cost: 3, throttleKeys: ["t"] });
+    driver.enqueue("a", { cost: 900, throttleKeys: ["t"] });
+    driver.enqueue("a", { cost: 1, throttleKeys: ["t"] });
+    const worker = driver.open({ credit: 100 });
+    assert.equal(worker.take().length, 1);
+    runFor(driver, 299);
+    assert.equal(worker.take().length, 0);
+    runFor(driver, 1.1);
+    assert.equal(worker.take().length, 1);
+    runFor(driver, 99);
+    assert.equal(worker.take().length, 0);
+    runFor(driver, 2);
+    assert.equal(worker.take().length, 1);
+  });
+
+  test("after a restart it is full", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "1,3");
+    driver.enqueue("a", { count: 20, throttleKeys: ["t"] });
+    driver.open({ credit: 100, kind: "poll" });
+    restarted(driver);
+    assert.equal(driver.open({ credit: 100 }).take().length, 3);
+    assert.equal(keysIn(driver.open({ credit: 100 })), "");
+  });
+});
+
+/** What came to a worker, in cost units by key. */
+function served(worker: ConsumerDriver, costs: ReadonlyMap<string, number>): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const { fairnessKey } of worker.received) {
+    sums.set(fairnessKey, (sums.get(fairnessKey) ?? 0) + (costs.get(fairnessKey) ?? 1));
+  }
+  return sums;
+}
+
+describe("keys behind one bucket", () => {
+  test("10,000 of them, of weights 1 to 10, have exact shares by weight, and are looked at once for each delivery", () => {
+    const driver = new CoreDriver();
+    driver.checked = false;
+    limit(driver, "t", "1e6,100");
+    const keys = 10_000;
+    const weightOf = (n: number): number => 1 + (n % 10);
+    for (let n = 0; n < keys; n += 1) {
+      driver.enqueue(`k${n}`, { count: 3 * weightOf(n), weight: weightOf(n), throttleKeys: ["t"] });
+    }
+    const worker = driver.open({ credit: 1e9 });
+    const { throttles } = driver.core.state;
+    let looks = 0;
+    const real = throttles.shortageOf.bind(throttles);
+    throttles.shortageOf = (lane, now) => {
+      looks += 1;
+      return real(lane, now);
+    };
+    const total = keys * 5.5;
+    while (worker.received.length < total) {
+      driver.wait(Math.max(0, driver.core.nextDeadline - driver.mono));
+      worker.take();
+    }
+    const firstLooks = looks;
+    const counts = served(worker, new Map());
+    for (let n = 0; n < keys; n += 1) {
+      const rounds = (counts.get(`k${n}`) ?? 0) / weightOf(n);
+      assert.ok(rounds > 0 && rounds <= 2, `key ${n}: ${rounds} rounds`);
+    }
+    while (worker.received.length < 2 * total) {
+      driver.wait(Math.max(0, driver.core.nextDeadline - driver.mono));
+      worker.take();
+    }
+    // Everybody was parked by now: one look as it is served, and one as it goes to the back of the line.
+    assert.ok(looks - firstLooks <= 2.2 * total, `${(looks - firstLooks) / total} looks a delivery`);
+    let early = 0;
+    for (const [key, count] of served(worker, new Map())) {
+      const rounds = count / weightOf(Number(key.slice(1)));
+      assert.ok(rounds >= 1 && rounds <= 3, `${key}: ${rounds} rounds`);
+      if (rounds !== 2) early += 1;
+    }
+    assert.ok(early <= keys / 10, `${early} keys are not where they should be after two rounds`);
+  });
+
+  test("get shares by weight in cost units, whatever their costs: within the dearest message and a visit", () => {
+    const one = fc.record({ weight: fc.integer({ min: 1, max: 10 }), cost: fc.integer({ min: 1, max: 12 }) });
+    fc.assert(
+      fc.property(fc.array(one, { minLength: 2, maxLength: 6 }), (keys) => {
+        const driver = new CoreDriver();
+        driver.checked = false;
+        limit(driver, "t", "1000,12");
+        keys.forEach(({ weight, cost }, n) =>
+          driver.enqueue(`k${n}`, { count: 400, weight, cost, throttleKeys: ["t"] }),
+        );
+        const worker = driver.open({ credit: 1e9 });
+        const rounds = 20;
+        const total = keys.reduce((sum, { weight }) => sum + weight, 0);
+        runFor(driver, rounds * total, worker);
+        const costs = new Map(keys.map(({ cost }, n) => [`k${n}`, cost]));
+        const sums = served(worker, costs);
+        const all = [...sums.values()].reduce((sum, each) => sum + each, 0);
+        assert.ok(all <= rounds * total + 12 && all >= rounds * total - 12, `${all} of ${rounds * total}`);
+        keys.forEach(({ weight, cost }, n) => {
+          const share = sums.get(`k${n}`) ?? 0;
+          const due = (all * weight) / total;
+          assert.ok(Math.abs(share - due) <= 2 * (cost + weight) + 24, `k${n}: ${share}, ${due} were due`);
+        });
+      }),
+      { seed, numRuns: 60 },
+    );
+  });
+
+  test("a lane of cost 10 beside lanes of cost 1 has its share, also of another queue", () => {
+    const driver = new CoreDriver();
+    driver.checked = false;
+    driver.createQueue("r", noExpiry);
+    update(driver, noExpiry);
+    limit(driver, "t", "100,10");
+    for (const key of ["a", "b", "c"]) driver.enqueue(key, { count: 3_000, throttleKeys: ["t"] });
+    driver.enqueue("x", { count: 300, cost: 10, throttleKeys: ["t"] });
+    driver.enqueue("y", { count: 300, cost: 10, throttleKeys: ["t"], queue: "r" });
+    const workers = [driver.open({ credit: 1e9 }), driver.open({ credit: 1e9, queue: "r" })];
+    runFor(driver, 100_000, ...workers);
+    const sums = new Map<string, number>();
+    const costs = new Map([
+      ["x", 10],
+      ["y", 10],
+    ]);
+    for (const worker of workers) for (const [key, sum] of served(worker, costs)) sums.set(key, sum);
+    for (const [key, sum] of sums) assert.ok(Math.abs(sum - 2_000) <= 40, `${key}: ${sum} of 10,000`);
+  });
+});
+
+/** Charged cost by bucket, in any window, against what the bucket may give. */
+function checkPromise(worker: ConsumerDriver, key: string, rate: number, burst: number): void {
+  const times = worker.received
+    .filter(({ throttleKeys }) => throttleKeys.includes(key))
+    .map(({ leasedAt }) => leasedAt);
+  for (let from = 0; from < times.length; from += 1) {
+    for (let to = from; to < times.length; to += Math.max(1, Math.floor((to - from) / 8))) {
+      const most = (rate * (times[to]! - times[from]!)) / 1_000 + burst;
+      assert.ok(to - from + 1 <= most + 1e-6, `${key}: ${to - from + 1} in ${times[to]! - times[from]!} ms`);
+    }
+  }
+}
+
+describe("several buckets", () => {
+  test("a message takes from all or from none, and duplicates count once", () => {
+    const driver = new CoreDriver();
+    limit(driver, "a", "1,2");
+    limit(driver, "b", "1,1");
+    driver.enqueue("k", { count: 5, throttleKeys: ["a", "b"] });
+    driver.enqueue("l", { count: 5, throttleKeys: ["a"] });
+    const worker = driver.open({ credit: 100 });
+    assert.equal(worker.take().length, 2, "what the first ones left in a was not taken in vain");
+  });
+
+  test("one slow tenant does not stall the shared one: it is held up by its own bucket alone", () => {
+    const driver = new CoreDriver();
+    driver.checked = false;
+    update(driver, noExpiry);
+    limit(driver, "all", "100,10");
+    limit(driver, "slow", "1,1");
+    driver.enqueue("slow", { count: 300, throttleKeys: ["all", "slow"] });
+    for (const key of ["a", "b", "c"]) driver.enqueue(key, { count: 3_000, throttleKeys: ["all"] });
+    const worker = driver.open({ credit: 1e9 });
+    runFor(driver, 60_000, worker);
+    const counts = served(worker, new Map());
+    assert.ok(counts.get("slow")! >= 57 && counts.get("slow")! <= 61, `slow: ${counts.get("slow")}`);
+    assert.ok(worker.received.length >= 0.98 * 6_000, `${worker.received.length} of 6,000`);
+    checkPromise(worker, "all", 100, 10);
+    checkPromise(worker, "slow", 1, 1);
+  });
+
+  test("nobody starves, whatever is contended, and a shared bucket is used", () => {
+    const names = ["a", "b", "c"] as const;
+    const bucket = fc.record({ rate: fc.integer({ min: 5, max: 100 }), burst: fc.integer({ min: 1, max: 12 }) });
+    const sets = fc.subarray([...names], { minLength: 1 });
+    const lane = fc.record({
+      sets,
+      weight: fc.integer({ min: 1, max: 4 }),
+      cost: fc.integer({ min: 1, max: 5 }),
+      queue: fc.constantFrom("q", "r"),
+    });
+    fc.assert(
+      fc.property(
+        fc.tuple(bucket, bucket, bucket),
+        fc.array(lane, { minLength: 2, maxLength: 9 }),
+        (buckets, lanes) => {
+          const driver = new CoreDriver();
+          driver.createQueue("r", noExpiry);
+          update(driver, noExpiry);
+          driver.checked = false;
+          buckets.forEach(({ rate, burst }, n) => limit(driver, names[n]!, `${rate},${burst}`));
+          lanes.forEach(({ sets: throttleKeys, weight, cost, queue }, n) =>
+            driver.enqueue(`k${n}`, { count: 700, weight, cost, queue, throttleKeys }),
+          );
+          const workers = [driver.open({ credit: 1e9 }), driver.open({ credit: 1e9, queue: "r" })];
+          const seconds = 60;
+          runFor(driver, seconds * 1_000, ...workers);
+          const used = new Map<string, number>();
+          const got = new Array<number>(lanes.length).fill(0);
+          for (const { fairnessKey, throttleKeys } of workers.flatMap(({ received }) => received)) {
+            const n = Number(fairnessKey.slice(1));
+            got[n]! += 1;
+            for (const key of throttleKeys) {
+              const { burst } = buckets[names.indexOf(key as "a")]!;
+              used.set(key, (used.get(key) ?? 0) + Math.min(lanes[n]!.cost, burst));
+            }
+          }
+          lanes.forEach(({ sets: keys, weight, cost }, n) => {
+            // A share of the bucket at which it gets least, as if all that name it were contending there all the time.
+            const shares = keys.map((key) => {
+              const { rate, burst } = buckets[names.indexOf(key)]!;
+              const rivals = lanes.filter((each) => each.sets.includes(key));
+              const due = rivals.reduce((sum, each) => sum + each.weight, 0);
+              return (rate * seconds * weight) / due / Math.min(cost, burst);
+            });
+            const due = Math.min(...shares, 700);
+            assert.ok(got[n]! >= due / 4 - 2, `lane ${n} got ${got[n]}, ${due} were its share`);
+          });
+          // What everybody needs is the bottleneck of at least one lane, so it is used.
+          const whole = names.some((key, n) => {
+            const { rate, burst } = buckets[n]!;
+            return (used.get(key) ?? 0) >= 0.7 * rate * seconds - burst;
+          });
+          assert.ok(whole || got.some((each) => each === 700), `${[...used].join(" ")}: none is used up`);
+        },
+      ),
+      { seed, numRuns: 120 },
+    );
+  });
+});
+
+describe("a queue that does not deliver", () => {
+  const ways: Readonly<Record<string, (driver: CoreDriver, worker: ConsumerDriver) => void>> = {
+    "is paused": (driver) => update(driver, { paused: true }),
+    "is full": (driver) => update(driver, { maxInFlight: 1 }),
+    "has nobody left": (_, worker) => worker.close(worker.received.length),
+    "is deleted": (driver) => void driver.deleteQueue("q"),
+    "has keys that are paused": (driver) => {
+      for (const fairnessKey of ["a", "b", "c"]) {
+        driver.ask((request) => ({ type: "set-key", request, queue: "q", fairnessKey, override: { paused: true } }));
+      }
+    },
+  };
+  for (const [name, stop] of Object.entries(ways)) {
+    test(`and ${name} holds up nobody else at the bucket`, () => {
+      const driver = new CoreDriver();
+      driver.createQueue("r");
+      limit(driver, "t", "100,2");
+      for (const key of ["a", "b", "c"]) driver.enqueue(key, { count: 30, throttleKeys: ["t"] });
+      for (const key of ["x", "y"]) driver.enqueue(key, { count: 150, throttleKeys: ["t"], queue: "r" });
+      const q = driver.open({ credit: 200 });
+      const r = driver.open({ credit: 300, queue: "r" });
+      runFor(driver, 100, q, r);
+      stop(driver, q);
+      const before = r.received.length;
+      runFor(driver, 2_000, q, r);
+      const got = r.received.length - before;
+      assert.ok(got >= 0.9 * 200, `${got} of 200`);
+    });
+  }
+
+  test("but is merely busy does not starve, however dear its message", () => {
+    const driver = new CoreDriver();
+    driver.createQueue("r");
+    driver.checked = false;
+    limit(driver, "t", "100,10");
+    driver.enqueue("dear", { count: 80, cost: 10, weight: 10, throttleKeys: ["t"] });
+    driver.enqueue("free", { count: 500 });
+    driver.enqueue("x", { count: 9_000, throttleKeys: ["t"], queue: "r" });
+    const q = driver.open();
+    const r = driver.open({ credit: 1e9, queue: "r" });
+    // A worker that takes one message every 700 ms, and always has another one that it could take.
+    for (let n = 0; n < 100; n += 1) {
+      const [delivery] = q.pull(1);
+      runFor(driver, 700, r);
+      if (delivery !== undefined) q.settle(delivery, "ack");
+    }
+    const dear = served(q, new Map()).get("dear") ?? 0;
+    assert.ok(dear >= 10, `${dear} dear ones in 100`);
+    assert.ok(r.received.length >= 0.6 * 7_000, `${r.received.length} of 7,000 for the other queue`);
+  });
+});

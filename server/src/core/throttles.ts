@@ -1,0 +1,345 @@
+// All throttles: which lanes may pass now, who waits where, and who is called when. A lane passes when every configured
+// bucket among its throttle keys holds its cost, beyond what is set aside there for lanes that were called before it, and
+// nobody waits there who was first. Otherwise it parks at the bucket at which it waits longest.
+//
+// A bucket with somebody in line has a deadline: when it holds what the first one needs, which is called then. Of each line
+// one lane at a time is called. It is back among the lanes of its key, keeps its place, and its tokens are set aside; the
+// bucket goes on to others with what is left. A queue that does not fetch them (paused, full, nobody to take a message, its
+// consumers busy) loses them when the patience is over, and its called lane is first again when it comes for them, with
+// twice the patience: so nobody waits long for a queue that does not deliver, and one that is only slow gets its share.
+//
+// With several buckets: a lane that is called at one and finds another short parks there, in the order of age. So it holds
+// its place at the slow bucket for as long as it takes at the fast one, the oldest lane goes on everywhere, and no bucket is
+// set aside while its lane still waits for a slower one.
+import type { FairnessKey } from "./fairness-key.ts";
+import type { Lane } from "./lane.ts";
+import { parseRateLimit, throttlePrefix } from "./runtime-config.ts";
+import { Throttle, ThrottleHeap } from "./throttle.ts";
+import { type Line, Wait } from "./throttle-line.ts";
+import type { RateLimit } from "./token-bucket.ts";
+
+/** What waiting does to the lane's key. */
+export interface Lanes {
+  /** The lane may deliver again. */
+  open(lane: Lane): void;
+  /** It may not; its key goes on without it. */
+  close(lane: Lane): void;
+  costOf(lane: Lane): number;
+}
+
+/** A bucket that a lane does not pass. */
+export interface Shortage {
+  readonly throttle: Throttle;
+  /** Until it might, as far as can be told; Infinity: not with this limit. */
+  readonly ms: number;
+}
+
+/** Deadlines are this far ahead at least, so that no rounding makes a turn find nothing to do. */
+const leastMs = 0.01;
+const unthrottled: readonly Throttle[] = [];
+
+export class Throttles {
+  readonly #byName = new Map<string, Throttle>();
+  readonly #deadlines = new ThrottleHeap();
+  /** Where something has changed since they were looked at. */
+  readonly #touched = new Set<Throttle>();
+  readonly #lanes: Lanes;
+  #waits = 0;
+
+  constructor(lanes: Lanes) {
+    this.#lanes = lanes;
+  }
+
+  get nextDeadline(): number {
+    return this.#touched.size > 0 ? 0 : (this.#deadlines.first?.deadline ?? Infinity);
+  }
+
+  /** Those with a deadline, in the order of the heap. */
+  get deadlines(): readonly Throttle[] {
+    return this.#deadlines.all();
+  }
+
+  all(): Iterable<Throttle> {
+    return this.#byName.values();
+  }
+
+  /** Of a lane that is made, which names them until `unname`. */
+  named(keys: readonly string[]): readonly Throttle[] {
+    if (keys.length === 0) return unthrottled;
+    return keys.map((key) => {
+      const throttle = this.#known(key);
+      throttle.lanes += 1;
+      return throttle;
+    });
+  }
+
+  unname({ throttles }: Lane): void {
+    for (const throttle of throttles) {
+      throttle.lanes -= 1;
+      this.#forgetUnused(throttle);
+    }
+  }
+
+  #known(name: string): Throttle {
+    let throttle = this.#byName.get(name);
+    if (throttle === undefined) {
+      throttle = new Throttle(name);
+      this.#byName.set(name, throttle);
+    }
+    return throttle;
+  }
+
+  #forgetUnused(throttle: Throttle): void {
+    if (throttle.lanes > 0 || throttle.bucket.limit !== undefined) return;
+    this.#byName.delete(throttle.name);
+    this.#touched.delete(throttle);
+    this.#deadlines.set(throttle, Infinity);
+  }
+
+  /** An entry of the configuration has this value now; "" = it is deleted. */
+  configured(key: string, value: string, now: number): void {
+    if (!key.startsWith(throttlePrefix)) return;
+    const limit = parseRateLimit(value);
+    const name = key.slice(throttlePrefix.length);
+    if (limit !== undefined) this.#setLimit(this.#known(name), limit, now);
+    else {
+      const throttle = this.#byName.get(name);
+      if (throttle?.bucket.limit !== undefined) this.#removeLimit(throttle, now);
+    }
+  }
+
+  #setLimit(throttle: Throttle, limit: RateLimit, now: number): void {
+    throttle.bucket.setLimit(limit, now);
+    this.#touch(throttle);
+  }
+
+  /** Who waited there goes on. */
+  #removeLimit(throttle: Throttle, now: number): void {
+    throttle.bucket.setLimit(undefined, now);
+    for (const line of throttle.lines.values()) {
+      for (const wait of line.heaps().flat()) {
+        this.#unpark(wait);
+        this.#lanes.open(wait.lane);
+        if (wait.calls.length === 0) wait.lane.wait = undefined;
+      }
+      if (line.called !== undefined) this.#endCall(line);
+    }
+    throttle.lines.clear();
+    this.#deadlines.set(throttle, Infinity);
+    this.#forgetUnused(throttle);
+  }
+
+  /** Where the lane has to wait longest for its next message; undefined: it passes. */
+  shortageOf(lane: Lane, now: number): Shortage | undefined {
+    let longest: Shortage | undefined;
+    for (const throttle of lane.throttles) {
+      if (throttle.bucket.limit === undefined) continue;
+      const ms = this.#msAt(throttle, lane, now);
+      if (ms > (longest?.ms ?? 0)) longest = { throttle, ms };
+    }
+    return longest;
+  }
+
+  /** 0: it passes there. */
+  #msAt(throttle: Throttle, lane: Lane, now: number): number {
+    const { bucket } = throttle;
+    const charge = bucket.chargeOf(this.#lanes.costOf(lane));
+    const { wait } = lane;
+    const hasCall = wait !== undefined && wait.calls.length > 0;
+    let ahead = 0;
+    let inLine = 0;
+    let calledHere = false;
+    for (const line of throttle.lines.values()) {
+      const { called, first } = line;
+      if (called?.lane === lane) calledHere = true;
+      else if (called !== undefined && this.#goesBefore(line, called, lane, now))
+        ahead += this.#chargeOf(called, throttle);
+      if (first === undefined) continue;
+      if (!hasCall) inLine += line.size;
+      else if (first.age < wait.age) inLine += 1;
+    }
+    if (calledHere) inLine = 0;
+    const ms = bucket.msUntil(Math.min(charge + ahead, Math.max(charge, bucket.limit?.burst ?? 0)), now);
+    if (inLine === 0 && (ms > 0 || bucket.holds(charge + ahead, now))) return ms;
+    const { rate = 0 } = bucket.limit ?? {};
+    return Math.max(leastMs, ms, rate === 0 ? 0 : (inLine * charge * 1_000) / rate);
+  }
+
+  /** Whether what the called one needs stays there for it. Lanes of one queue do not overtake, however long it takes. */
+  #goesBefore(line: Line, called: Wait, lane: Lane, now: number): boolean {
+    if (called.lane.key.held() !== undefined || line.queue.dead) return false;
+    if (lane.wait !== undefined && lane.wait.age < called.age) return false;
+    return now < line.patientUntil || (line.queue === lane.key.queue && called.at === undefined);
+  }
+
+  #chargeOf(wait: Wait, { bucket }: Throttle): number {
+    return bucket.chargeOf(this.#lanes.costOf(wait.lane));
+  }
+
+  /**
+   * The lane does not pass there: it waits, and its key goes on without it.
+   * @param credit left over from its last turn
+   */
+  park(lane: Lane, { throttle, ms }: Shortage, now: number, credit = 0): void {
+    const line = throttle.lineOf(lane.key.queue);
+    const wait = (lane.wait ??= new Wait(lane, (this.#waits += 1), throttle, this.#lanes.costOf(lane), credit));
+    if (line.called === wait) {
+      wait.inVain();
+      this.#endCall(line);
+    }
+    wait.urgent = throttle !== wait.home;
+    for (const call of [...wait.calls]) {
+      if (ms === Infinity) this.#endCall(call);
+      else call.patientUntil = now + Math.max(wait.patienceMs, 2 * ms);
+    }
+    line.add(wait);
+    throttle.waiting += 1;
+    this.#touch(throttle);
+    this.#lanes.close(lane);
+  }
+
+  #unpark(wait: Wait): void {
+    const { at } = wait;
+    if (at === undefined) return;
+    at.remove(wait);
+    at.throttle.waiting -= 1;
+    this.#touch(at.throttle);
+  }
+
+  #endCall(line: Line): void {
+    const { calls } = line.called as Wait;
+    calls.splice(calls.indexOf(line), 1);
+    line.called = undefined;
+    this.#touch(line.throttle);
+  }
+
+  /**
+   * A message of the lane was leased.
+   * @param cost of the message
+   * @param visiting the visit of its key goes on
+   */
+  taken(lane: Lane, cost: number, visiting: boolean, now: number): void {
+    for (const throttle of lane.throttles) {
+      if (throttle.bucket.limit === undefined) continue;
+      throttle.bucket.take(throttle.bucket.chargeOf(cost), now);
+      if (throttle.lines.size > 0) this.#touch(throttle);
+    }
+    const { wait } = lane;
+    if (wait === undefined) return;
+    wait.credit -= cost;
+    if (lane.head >= 0 && visiting && wait.credit >= this.#lanes.costOf(lane)) return;
+    this.#end(wait);
+    // Its turn is used up: it goes to the back of the line.
+    if (lane.head < 0) return;
+    const shortage = this.shortageOf(lane, now);
+    if (shortage !== undefined) this.park(lane, shortage, now, Math.max(0, wait.credit));
+  }
+
+  /** The lane has another head, or none any more. */
+  headChanged(lane: Lane): void {
+    const { wait } = lane;
+    if (wait === undefined) return;
+    if (lane.head < 0) this.#end(wait);
+    else {
+      if (wait.at !== undefined) this.#touch(wait.at.throttle);
+      for (const line of wait.calls) this.#touch(line.throttle);
+    }
+  }
+
+  #end(wait: Wait): void {
+    this.#unpark(wait);
+    for (const line of [...wait.calls]) this.#endCall(line);
+    wait.lane.wait = undefined;
+  }
+
+  /** Nothing of the key is delivered now: who is called of it leaves its place at the front to others. */
+  held(key: FairnessKey): void {
+    for (const { wait } of key.heap) for (const line of wait?.calls ?? []) this.#touch(line.throttle);
+  }
+
+  #touch(throttle: Throttle): void {
+    this.#touched.add(throttle);
+  }
+
+  /** Calls whoever may go by now, at most at so many buckets; how many were looked at. */
+  settle(now: number, most: number): number {
+    let looked = 0;
+    for (const throttle of this.#touched) {
+      if (looked >= most) return looked;
+      looked += 1;
+      this.#touched.delete(throttle);
+      this.#look(throttle, now);
+    }
+    for (let due = this.#deadlines.first; due !== undefined && due.deadline <= now; due = this.#deadlines.first) {
+      if (looked >= most) return looked;
+      looked += 1;
+      this.#look(due, now);
+    }
+    return looked;
+  }
+
+  /** Something has changed since buckets were looked at. */
+  get stirred(): boolean {
+    return this.#touched.size > 0;
+  }
+
+  #look(throttle: Throttle, now: number): void {
+    const { bucket } = throttle;
+    let deadline = Infinity;
+    let aside = 0;
+    for (const line of throttle.lines.values()) {
+      const { called } = line;
+      if (called === undefined) {
+        if (line.size === 0) throttle.lines.delete(line.queue);
+      } else if (called.lane.key.held() !== undefined) this.#endCall(line);
+      else if (now < line.patientUntil) {
+        aside += this.#chargeOf(called, throttle);
+        deadline = Math.min(deadline, line.patientUntil);
+      } else if (called.at !== undefined) {
+        // It waits elsewhere for too long.
+        called.inVain();
+        this.#endCall(line);
+      }
+    }
+    for (let next = throttle.next; next !== undefined; next = throttle.next) {
+      const needs = aside + this.#chargeOf(next, throttle);
+      if (next.lane.key.held() === undefined) {
+        if (!bucket.holds(needs, now)) {
+          deadline = Math.min(deadline, now + bucket.msUntil(needs, now));
+          break;
+        }
+        if (!this.#call(next, now)) continue;
+        aside = needs;
+        deadline = Math.min(deadline, now + next.patienceMs);
+      } else this.#setFree(next);
+    }
+    this.#touched.delete(throttle);
+    this.#deadlines.set(throttle, throttle.waiting === 0 ? Infinity : Math.max(deadline, now + leastMs));
+  }
+
+  /** false: it has to wait for a later round, its next message being dearer by now. */
+  #call(wait: Wait, now: number): boolean {
+    const line = wait.at as Line;
+    this.#unpark(wait);
+    if (line.throttle === wait.home) {
+      if (!wait.begin(this.#lanes.costOf(wait.lane))) {
+        line.add(wait);
+        line.throttle.waiting += 1;
+        return false;
+      }
+      line.throttle.round = Math.max(line.throttle.round, wait.round);
+    }
+    line.called = wait;
+    line.patientUntil = now + wait.patienceMs;
+    wait.calls.push(line);
+    for (const call of wait.calls) call.patientUntil = Math.max(call.patientUntil, line.patientUntil);
+    this.#lanes.open(wait.lane);
+    return true;
+  }
+
+  /** Its key is held: it waits for that, among the lanes of its key, and comes back to its place. */
+  #setFree(wait: Wait): void {
+    this.#unpark(wait);
+    this.#lanes.open(wait.lane);
+  }
+}
