@@ -120,6 +120,19 @@ describe("after a failure of any kind", () => {
     });
   }
 
+  test("no thread is left behind", () => {
+    const own = new ScriptRig(world, { steps: 1_000 });
+    const mine = own.compiled(
+      "on_enqueue",
+      "function on_enqueue(msg) return { fairness_key = msg.headers.tenant } end",
+    );
+    // What a thread keeps of the calls that it was in would fill it by then.
+    for (let i = 0; i < 500; i++) own.failure("pcall(function() pcall(function() while true do end end) end)");
+    const result = own.engine.onEnqueue(mine, enqueueCall({ tenant: "acme" }));
+    assert.ok(result.ok);
+    assert.equal(result.decision.fairnessKey, "acme");
+  });
+
   test("an overflow of JavaScript's own stack is one, too", () => {
     // The engine is called where little of the stack is left, as a broker with deep calls might.
     function deeper(): string[] {

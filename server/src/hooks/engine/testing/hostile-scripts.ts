@@ -84,6 +84,7 @@ const memory = [
     "strings that are dropped": "local s = ('x'):rep(10000) while true do local u = s .. 'y' end",
     closures: "local t = {} while true do local a, b = {}, {} t[1] = function() return a, b, t end end",
     "gmatch over a long string": "local s = ('x '):rep(30000) while true do for w in s:gmatch('%a+') do end end",
+    "closures that are kept": "local t, n = {}, 0 while true do t[1] = function() return n, t end end",
     "sub of a long string": "local s = ('x'):rep(60000) while true do local t = s:sub(2) end",
     "table.pack": "while true do table.pack(1, 2, 3, 4, 5, 6, 7, 8) end",
     "table.insert": "local t = {} while true do table.insert(t, 1) end",
