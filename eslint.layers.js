@@ -40,7 +40,7 @@ export const layers = {
     files: [...CORE_DATA, "server/src/broker/contract.ts"],
   },
   "server/src/config": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
-  "server/src/telemetry": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
+  "server/src/telemetry": { imports: [], typesOf: ["server/src/core", "server/src/hooks"], files: CORE_DATA },
   "server/src/cluster": { imports: [], typesOf: ["server/src/core"], files: CORE_DATA },
   // The broker drives the core, and writes through the ports of the others.
   "server/src/broker": {

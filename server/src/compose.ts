@@ -2,6 +2,7 @@
 import { openBroker } from "./broker/open-broker.ts";
 import { formatAddress, parseListenAddress } from "./config/listen-address.ts";
 import type { Config } from "./config/settings.ts";
+import { openHooks } from "./hooks/open-hooks.ts";
 import { Measurement, serverVersion } from "./measurement.ts";
 import { authenticateNobody } from "./rpc/access/principal.ts";
 import { startRpc } from "./rpc/rpc-server.ts";
@@ -32,6 +33,9 @@ export interface ServerOptions {
 /** "level": on disk, in `storage.data_dir`. "memory": nothing outlives the broker, and its memory is the only bound. */
 export type StorageKind = "level" | "memory";
 
+/** What a millisecond of `lua.default_timeout_ms` stands for. */
+const stepsPerMs = 10_000;
+
 /** How long answers and ends of streams may take to reach their clients once the broker has stopped. */
 const LAST_WORDS_MS = 1000;
 
@@ -47,6 +51,15 @@ export async function compose(config: Config, { log, fatal, storage }: ServerOpt
       payloadCacheBytes: config["storage.payload_cache_bytes"],
       checkpointJournalBytes: config["storage.checkpoint_journal_bytes"],
       observer: metrics?.observer,
+      hooks: openHooks({
+        thread: config["lua.thread"],
+        steps: config["lua.default_timeout_ms"] * stepsPerMs,
+        bytes: config["lua.default_memory_limit_bytes"],
+        threshold: config["lua.circuit_breaker_threshold"],
+        cooldownMs: config["lua.circuit_breaker_cooldown_ms"],
+        observer: metrics?.hookObserver,
+        log,
+      }),
       log,
       fatal,
     });

@@ -273,7 +273,7 @@ const cases: readonly Case[] = [
   },
   {
     ...{ wrong: "a script", method: "CreateQueue", request: { name: "new", config: { onEnqueueScript: "return 1" } } },
-    ...{ code: Code.Unimplemented, reason: "NOT_IMPLEMENTED", says: /on_enqueue_script.*create the queue without/ },
+    ...{ code: Code.InvalidArgument, reason: "SCRIPT_INVALID", says: /on_enqueue_script.*correct the script/ },
   },
   {
     ...{ wrong: "a method that is not there yet", method: "CreateApiKey", request: { name: "a" } },

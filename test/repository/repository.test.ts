@@ -36,6 +36,8 @@ const entries = [
   "sdk/src/gen/index.ts",
   "server/src/index.ts",
   "server/src/main.ts",
+  // The thread of the scripts, started by its address.
+  "server/src/hooks/hook-thread.ts",
   "cli/src/main.ts",
   "test/bench/main.ts",
   "test/hooks/innocent.ts",

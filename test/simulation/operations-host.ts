@@ -2,6 +2,7 @@
 // mailbox, what they read comes from the simulated disk, and they wait by the world's clock. One for each run of an
 // operation, so that it is known which requests are whose.
 import type { Outcome } from "../../server/src/broker/contract.ts";
+import { HookGate } from "../../server/src/broker/hook-gate.ts";
 import { BrokerOperations } from "../../server/src/broker/operations/broker-operations.ts";
 import type { OperationsHost } from "../../server/src/broker/operations/host.ts";
 import type { Life } from "../../server/src/broker/store.ts";
@@ -52,6 +53,12 @@ export class Switchboard {
         after: (ms, fire) => this.#after(ms, fire),
       },
       onStateChange: () => () => undefined,
+      gate: new HookGate(undefined, {
+        enqueue: () => undefined,
+        send: (command) => world.mailbox.push(command),
+        settled: () => undefined,
+      }),
+      hooks: undefined,
       call: (make) => {
         const request = world.number();
         asked(request);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { EnqueueItem, SettleItem } from "../core/commands.ts";
 import type { QueueSettings } from "../core/queue-settings.ts";
+import { silentHooks } from "../hooks/testing/silent-hooks.ts";
 import { BrokerRig, itemOf, keyOf, settlement, valueOf } from "./testing/broker-rig.ts";
 import { type Crash, failOnce, passCommits, seen } from "./testing/crash.ts";
 
@@ -50,7 +51,7 @@ const rows: Readonly<Record<string, Row>> = {
 };
 
 async function open({ settings, item, leased }: Row): Promise<BrokerRig> {
-  const rig = await BrokerRig.open();
+  const rig = await BrokerRig.open({ hooks: silentHooks() });
   const { broker, clock } = rig;
   valueOf(await broker.createQueue("q", { visibilityMs: second, initialBackoffMs: 0, maxAttempts: 0, ...settings }));
   valueOf(await broker.operations.updateQueue("q.dlq", { retentionMs: second }));

@@ -2,6 +2,7 @@
 import { defaultLimits } from "../core/limits.ts";
 import { defaultCheckpointOptions } from "../storage/journal/checkpoint.ts";
 import type { Storage } from "../storage/port.ts";
+import type { Hooks } from "../hooks/port.ts";
 import type { TurnObserver } from "../telemetry/turn-observer.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { ReadableBroker } from "./contract.ts";
@@ -14,6 +15,8 @@ export interface BrokerOptions {
   readonly log: ShellLog;
   /** Told what becomes durable. */
   readonly observer?: TurnObserver | undefined;
+  /** Runs the scripts of queues, and stops with the broker; absent: queues cannot have any. */
+  readonly hooks?: Hooks | undefined;
   /** The process must end: the state can be rebuilt, going on with a wrong one would lose messages. */
   readonly fatal: (error: unknown) => void;
   /** Queues at most; default 10,000. */
@@ -32,6 +35,7 @@ export async function openBroker(options: BrokerOptions): Promise<ReadableBroker
     open: options.open,
     log: options.log,
     observer: options.observer,
+    hooks: options.hooks,
     fatal: options.fatal,
     clock,
     limits: { ...defaultLimits, maxQueues: options.maxQueues ?? defaultLimits.maxQueues },

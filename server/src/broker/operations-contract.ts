@@ -10,6 +10,7 @@ import type { KeyOverride } from "../core/queue.ts";
 import type { DeadLetterReason } from "../core/retry-policy.ts";
 import type { ConfigChange } from "../core/runtime-config.ts";
 import type { MessageFilter, ScanPlace } from "../core/scan.ts";
+import type { HookError, HookState, Trial, TrialResult } from "../hooks/port.ts";
 import type { Outcome } from "./contract.ts";
 
 /** What is absent does not matter. Times are those of the wall clock. */
@@ -125,11 +126,29 @@ export interface IdempotencyPage {
   readonly next: UsePlace | undefined;
 }
 
+export interface DescribedQueue extends QueueDescription {
+  /** undefined: it has no such script. */
+  readonly onEnqueue: HookState | undefined;
+  readonly onFailure: HookState | undefined;
+}
+
+/** A script that is tried with a sample message. */
+export interface HookTrial extends Omit<Trial, "seePayload"> {
+  /** "" = that of the queue. */
+  readonly source: string;
+  /** undefined: as the queue says. */
+  readonly seePayload: boolean | undefined;
+}
+
 export interface Operations {
-  /** What is absent stays as it is. */
+  /** What is absent stays as it is. Scripts are checked first. */
   updateQueue(queue: string, settings: Partial<QueueSettings>): Promise<Outcome<void>>;
   /** @param maxKeys keys with settings of their own that are named at most */
-  describeQueue(queue: string, maxKeys: number): Promise<Outcome<QueueDescription>>;
+  describeQueue(queue: string, maxKeys: number): Promise<Outcome<DescribedQueue>>;
+  /** Calls a script away from all traffic. */
+  tryHook(order: HookTrial): Promise<Outcome<TrialResult>>;
+  /** Newest first; the last 16 of each hook since the broker started. */
+  hookErrors(queue: string): Promise<Outcome<readonly HookError[]>>;
   /** How many messages are gone. Answers when the last of them is. */
   purgeQueue(queue: string): Promise<Outcome<number>>;
   /** What is absent stays as it is. */

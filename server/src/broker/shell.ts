@@ -10,10 +10,12 @@ import type { Failure } from "../core/errors.ts";
 import { type QueueSettings, defaultQueueSettings } from "../core/queue-settings.ts";
 import { readQueue } from "../core/queue-stats.ts";
 import { type Storage, StorageError } from "../storage/port.ts";
+import type { Hooks } from "../hooks/port.ts";
 import type { BrokerReading, TurnObserver } from "../telemetry/turn-observer.ts";
 import type { Clock } from "./clock.ts";
 import { Consumers } from "./consumers.ts";
 import type { BrokerState, Consumer, ConsumerSink, Outcome, QueuePage, ReadableBroker } from "./contract.ts";
+import { HookGate } from "./hook-gate.ts";
 import { Mailbox, maxWaitingBytes } from "./mailbox.ts";
 import { BrokerOperations } from "./operations/broker-operations.ts";
 import type { Load } from "./payload-loader.ts";
@@ -32,6 +34,8 @@ export interface ShellOptions extends StoreOptions {
   readonly clock: Clock;
   readonly log: ShellLog;
   readonly observer?: TurnObserver | undefined;
+  /** Absent: queues cannot have scripts. */
+  readonly hooks?: Hooks | undefined;
   /** The state cannot be trusted or the disk has failed for good: the process must end. */
   readonly fatal: (error: unknown) => void;
 }
@@ -51,6 +55,7 @@ export class Shell implements ReadableBroker {
   readonly #mailbox = new Mailbox();
   readonly #pending = new Map<number, Done>();
   readonly #consumers: Consumers;
+  readonly #gate: HookGate;
   readonly operations: BrokerOperations;
   #life: Life;
   #loop: TurnLoop;
@@ -82,6 +87,12 @@ export class Shell implements ReadableBroker {
         this.#send({ type: "close", consumer, written: 0 });
       },
     });
+    this.#gate = new HookGate(options.hooks, {
+      enqueue: (items, done) => this.#enqueue(items, done, true),
+      send: (command) => this.#send(command),
+      settled: () => this.#endIdleConsumers(),
+    });
+    this.#gate.load(life);
     this.operations = this.#operations();
     this.#loop = this.#startLoop();
   }
@@ -98,6 +109,8 @@ export class Shell implements ReadableBroker {
         return life();
       },
       onStateChange: (listener) => this.onStateChange(listener),
+      gate: this.#gate,
+      hooks: this.#options.hooks,
       call: (make, reads) => this.#call(make, (reply) => reply, reads),
       readFailed: (error) => {
         // Of a store that is closed because a write was rejected, there is nothing new to say.
@@ -135,17 +148,26 @@ export class Shell implements ReadableBroker {
       payloadCacheBytes: cache.bytes,
       payloadCacheHits: this.#consumers.fromMemory,
       payloadCacheMisses: this.#consumers.fromStore,
+      hooks: this.#options.hooks?.read() ?? { waiting: 0, openBreakers: 0 },
     };
   }
 
   enqueue(items: readonly EnqueueItem[], done: (outcomes: readonly EnqueueOutcome[] | Failure) => void): void {
-    if (this.#mailbox.waitingBytes > maxWaitingBytes) {
-      done(overloaded());
-      return;
-    }
+    if (this.#mailbox.waitingBytes > maxWaitingBytes) done(overloaded());
+    else if (!this.#gate.concerns(items)) this.#enqueue(items, done);
+    else if (this.#refusal !== undefined) done(this.#refusal);
+    else this.#gate.enqueue(items, done);
+  }
+
+  #enqueue(
+    items: readonly EnqueueItem[],
+    done: (outcomes: readonly EnqueueOutcome[] | Failure) => void,
+    whileDraining = false,
+  ): void {
     this.#request(
       (request) => ({ type: "enqueue", request, items }),
       (reply) => done("reason" in reply ? reply : reply.type === "enqueued" ? reply.outcomes : unexpected(reply)),
+      whileDraining,
     );
   }
 
@@ -206,7 +228,9 @@ export class Shell implements ReadableBroker {
     };
   }
 
-  createQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>> {
+  async createQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>> {
+    const refused = this.#gate.hasScripts(settings) ? await this.#gate.check(settings) : undefined;
+    if (refused !== undefined) return { ok: false, failure: refused };
     const all = { ...defaultQueueSettings, ...settings };
     return this.#call(
       (request) => ({ type: "create-queue", request, name, settings: all }),
@@ -271,6 +295,7 @@ export class Shell implements ReadableBroker {
     // Their leases stand, as over a restart: no close commands any more.
     this.#become("stopped");
     this.#consumers.endAll(draining());
+    await this.#gate.stop(draining());
     this.#failPending(draining());
     this.#mailbox.clear();
     await this.#life.storage.close();
@@ -286,7 +311,7 @@ export class Shell implements ReadableBroker {
         this.#send({ type: "close", consumer: id, written: 0 });
       }
     }
-    if (this.#consumers.size === 0 && this.#pending.size === 0) this.#drained();
+    if (this.#consumers.size + this.#pending.size + this.#gate.pending === 0) this.#drained();
   }
 
   /** @param whileDraining whether the call is still taken while the broker drains */
@@ -325,8 +350,9 @@ export class Shell implements ReadableBroker {
 
   #startLoop(): TurnLoop {
     return new TurnLoop(this.#life, this.#mailbox, this.#options.clock, {
-      release: ({ mutations, effects }, loads, commitMs) => {
+      release: ({ system, mutations, effects }, loads, commitMs) => {
         this.#options.observer?.released(mutations, effects, commitMs);
+        if (system.length > 0) this.#gate.turned(mutations);
         this.#release(effects, loads);
       },
       failed: (error) => this.#failed(error),
@@ -346,16 +372,13 @@ export class Shell implements ReadableBroker {
     }
     for (const effect of effects) {
       if (effect.type === "ended" || effect.type === "idle" || effect.type === "stopped") this.#consumers.tell(effect);
-      else if (effect.type === "decide") this.#onDecide(effect);
       else if (effect.type === "config-changed") this.operations.configChanged();
       else if ("request" in effect) this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
     }
+    const questions = effects.filter((effect) => effect.type === "decide");
+    if (questions.length > 0) this.#gate.decide(questions, this.#life);
     this.#endIdleConsumers();
   }
-
-  /** A hook is asked what comes after an ended attempt; its answer is the command `decided`. There are no hooks yet, and
-   * CreateQueue refuses their scripts; whoever asks all the same gets the retry policy, after a second of the core's. */
-  #onDecide(_question: Extract<Effect, { type: "decide" }>): void {}
 
   #answer(request: number, reply: Reply | Failure): void {
     const done = this.#pending.get(request);
@@ -398,6 +421,7 @@ export class Shell implements ReadableBroker {
       await new Promise<void>((resolve) => clock.after(delay, resolve));
       try {
         this.#life = await openLife(open, this.#options, clock);
+        this.#gate.load(this.#life);
       } catch (error) {
         observer?.storageFailed("open");
         if (error instanceof StorageError && (error.code === "corrupt" || error.code === "newer_format")) {

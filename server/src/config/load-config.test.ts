@@ -215,9 +215,9 @@ describe("configuration that asks for protection", () => {
 
 describe("configuration that changes nothing here", () => {
   it("is accepted with one warning", () => {
-    const { warnings } = load("[scheduler]\nquantum = 3\nidle_timeout_ms = 5\n[lua]\ndefault_timeout_ms = 5\n");
+    const { warnings } = load("[scheduler]\nquantum = 3\nidle_timeout_ms = 5\ncommand_channel_capacity = 5\n");
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0]!, /scheduler\.quantum .*scheduler\.idle_timeout_ms .*lua\.default_timeout_ms/);
+    assert.match(warnings[0]!, /scheduler\.quantum .*scheduler\.command_channel_capacity .*scheduler\.idle_timeout_ms/);
   });
 
   it("warns of a variable that nearly names a setting, and leaves those of other programs alone", () => {

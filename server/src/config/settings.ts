@@ -140,6 +140,40 @@ export const settings = {
     max: 1_000_000,
     doc: "How many connections may be open at once. Further ones are closed at once.",
   },
+  "lua.thread": {
+    kind: "choice",
+    choices: ["worker", "main"],
+    default: "worker",
+    doc: "Where scripts of queues run: on a thread of their own, which is watched from outside, or on the broker's, for machines with a single core.",
+  },
+  "lua.default_timeout_ms": {
+    kind: "number",
+    default: 10,
+    min: 1,
+    max: 1_000,
+    doc: "What one call of a script may do, as milliseconds of 10,000 instructions and library steps each: 100,000 of them by default. Counted, not timed.",
+  },
+  "lua.default_memory_limit_bytes": {
+    kind: "number",
+    default: 1 * MiB,
+    min: 16 * KiB,
+    max: 64 * MiB,
+    doc: "What one call of a script may allocate in all, garbage included.",
+  },
+  "lua.circuit_breaker_threshold": {
+    kind: "number",
+    default: 3,
+    min: 1,
+    max: 1_000,
+    doc: "Failures of a script in a row after which it is not called until its cooldown is over.",
+  },
+  "lua.circuit_breaker_cooldown_ms": {
+    kind: "number",
+    default: 10_000,
+    min: 1,
+    max: 3_600_000,
+    doc: "How long a script that failed too often is not called. Then one call tries it.",
+  },
   "telemetry.metrics": {
     kind: "flag",
     default: true,
@@ -197,10 +231,6 @@ export const ignoredKeys: Readonly<Record<string, string>> = {
   "scheduler.quantum": "the quantum is always 1",
   "scheduler.command_channel_capacity": "there is no such channel",
   "scheduler.idle_timeout_ms": "the scheduler does not poll",
-  "lua.default_timeout_ms": "this version runs no scripts yet",
-  "lua.default_memory_limit_bytes": "this version runs no scripts yet",
-  "lua.circuit_breaker_threshold": "this version runs no scripts yet",
-  "lua.circuit_breaker_cooldown_ms": "this version runs no scripts yet",
 };
 
 /**

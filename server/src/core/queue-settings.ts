@@ -86,6 +86,9 @@ function proven(before: string, after: string, known: ProvenScripts): ProvenScri
   return before === after || !known.current ? known : { current: false, before };
 }
 
+/** Of one script. */
+export const maxScriptBytes = 64 << 10;
+
 export const maxAttemptsLimit = 1_000_000;
 export const maxInFlightLimit = 1_000_000;
 /** Delays, times to live and windows reach no further: one year. */

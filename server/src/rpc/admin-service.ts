@@ -4,6 +4,7 @@ import type { FilaAdmin } from "@fila/sdk/gen";
 import type { Broker } from "../broker/contract.ts";
 import { failure } from "../core/errors.ts";
 import { configMethods } from "./admin/config.ts";
+import { hookMethods } from "./admin/hooks.ts";
 import { keyMethods } from "./admin/keys.ts";
 import { messageMethods } from "./admin/messages.ts";
 import { queueMethods } from "./admin/queues.ts";
@@ -17,6 +18,7 @@ export function adminService(broker: Broker): ServiceImpl<typeof FilaAdmin> {
     ...keyMethods(operations),
     ...messageMethods(operations),
     ...redriveMethods(operations),
+    ...hookMethods(operations),
     ...configMethods(operations),
     createApiKey: () => notYet("API keys (CreateApiKey)"),
     revokeApiKey: () => notYet("API keys (RevokeApiKey)"),

@@ -44,6 +44,8 @@ const audited: { readonly [Name in keyof (typeof FilaAdmin)["method"]]: Audited<
     watchConfig: { reads: true, about: ({ prefix }) => ({ config_prefix: prefix }) },
     listIdempotencyKeys: { reads: true, about: ({ queue }) => ({ queue }) },
     releaseIdempotencyKey: { reads: false, about: ({ queue }) => ({ queue }) },
+    testHook: { reads: true, about: ({ queue }) => ({ queue }) },
+    listHookErrors: { reads: true, about: ({ queue }) => ({ queue }) },
     createApiKey: { reads: false, about: ({ name, isSuperadmin }) => ({ key_name: name, superadmin: isSuperadmin }) },
     revokeApiKey: { reads: false, about: ({ keyId }) => ({ key_id: keyId }) },
     listApiKeys: { reads: true, about: () => ({}) },

@@ -138,7 +138,7 @@ describe("the audit log", () => {
     assert.deepEqual(lines, [
       { ...call, method: "CreateQueue", queue: "orders", result: "ok" },
       { ...call, method: "CreateQueue", queue: "orders", result: "QUEUE_EXISTS" },
-      { ...call, method: "CreateQueue", queue: "scripted", result: "NOT_IMPLEMENTED" },
+      { ...call, method: "CreateQueue", queue: "scripted", result: "SCRIPT_INVALID" },
       { ...call, method: "SetConfig", config_key: "a.b", result: "ok" },
       { ...call, method: "RedriveMessages", queue: "orders.dlq", count: 0, dry_run: true, result: "ok" },
       { ...call, method: "DeleteQueue", queue: "orders", result: "ok" },

@@ -117,13 +117,15 @@ for (const [name, connect] of Object.entries(transports)) {
         [() => admin.createQueue({ name: "q" }), Code.AlreadyExists, "QUEUE_EXISTS"],
         [
           () => admin.createQueue({ name: "s", config: { onEnqueueScript: "x" } }),
-          Code.Unimplemented,
-          "NOT_IMPLEMENTED",
+          Code.InvalidArgument,
+          "SCRIPT_INVALID",
+          "config.on_enqueue_script",
         ],
         [
-          () => admin.createQueue({ name: "s", config: { onFailureScript: "x" } }),
-          Code.Unimplemented,
-          "NOT_IMPLEMENTED",
+          () => admin.createQueue({ name: "s.dlq", config: { onFailureScript: "x" } }),
+          Code.InvalidArgument,
+          "INVALID_FIELD",
+          "config.on_failure_script",
         ],
         ...[1n, 999n, 43_200_001n, 2n ** 64n - 1n].map(
           (visibilityTimeoutMs): [() => Promise<unknown>, Code, string, string] => [

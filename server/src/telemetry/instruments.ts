@@ -2,6 +2,7 @@
 // table. Names are OpenTelemetry's; prometheus-text.ts says what becomes of them there.
 import type { CallCount } from "./call-counts.ts";
 import type { Histogram } from "./histogram.ts";
+import type { HookCounters } from "./hook-counters.ts";
 import type { CountName } from "./queue-counts.ts";
 import type { QueueRow } from "./queue-places.ts";
 import type { BrokerReading, StorageOperation } from "./turn-observer.ts";
@@ -47,6 +48,7 @@ export interface Readings {
   readonly commitDuration: Histogram;
   readonly commitMessages: Histogram;
   readonly storageErrors: Readonly<Record<StorageOperation, number>>;
+  readonly hooks: Pick<HookCounters, "duration" | "failures" | "threadsLost">;
   readonly loopLag: Histogram;
   readonly calls: Iterable<CallCount>;
   readonly open: { readonly connections: number; readonly streams: number };
@@ -156,6 +158,20 @@ const queueInstruments: readonly Instrument[] = [
         attributes: ofQueue(row),
       })),
   },
+  queueCounter("fila.hook.calls", "hookCalls", "{call}", "Calls of the queue's scripts."),
+  queueCounter("fila.hook.failures", "hookFailures", "{call}", "Calls of the queue's scripts that failed."),
+  queueCounter(
+    "fila.hook.skips",
+    "hookSkips",
+    "{call}",
+    "Calls of the queue's scripts that did not take place, because the script failed too often before.",
+  ),
+  queueCounter(
+    "fila.hook.warnings",
+    "hookWarnings",
+    "{field}",
+    "Fields in results of the queue's scripts that were invalid, so that their defaults held.",
+  ),
   queueCounter("fila.scheduler.drr.rounds", "rounds", "{round}", "Rounds of the fairness ring."),
 ];
 
@@ -194,6 +210,35 @@ export const instruments: readonly Instrument[] = [
     read: ({ storageErrors }) =>
       Object.entries(storageErrors).map(([operation, value]) => ({ value, attributes: { operation } })),
   },
+  histogram("fila.hook.duration", "s", "How long a call of a script took.", ({ hooks }) => hooks.duration),
+  {
+    kind: "counter",
+    name: "fila.hook.errors",
+    unit: "{call}",
+    description: "Calls of scripts that failed, by reason.",
+    read: ({ hooks }) => Object.entries(hooks.failures).map(([reason, value]) => ({ value, attributes: { reason } })),
+  },
+  single(
+    "counter",
+    "fila.hook.threads_lost",
+    "{thread}",
+    "Threads of scripts that made no progress and were ended, or died.",
+    ({ hooks }) => hooks.threadsLost,
+  ),
+  single(
+    "gauge",
+    "fila.hook.waiting",
+    "{message}",
+    "Messages that wait for a script, or are in one.",
+    ({ broker }) => broker.hooks.waiting,
+  ),
+  single(
+    "gauge",
+    "fila.hook.open_breakers",
+    "{script}",
+    "Scripts that are not called because they failed too often in a row.",
+    ({ broker }) => broker.hooks.openBreakers,
+  ),
   single(
     "gauge",
     "fila.broker.serving",

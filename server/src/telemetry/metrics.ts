@@ -1,6 +1,8 @@
 // All that is measured of one broker: what counts, what is read when somebody asks, and the text for a scrape.
 import { BrokerCounters } from "./broker-counters.ts";
+import type { HookObserver } from "../hooks/port.ts";
 import { CallCounts } from "./call-counts.ts";
+import { HookCounters } from "./hook-counters.ts";
 import { instruments } from "./instruments.ts";
 import type { Readings } from "./instruments.ts";
 import { LoopLag } from "./loop-lag.ts";
@@ -8,7 +10,7 @@ import { prometheusContentType, prometheusText } from "./prometheus-text.ts";
 import { QueuePlaces } from "./queue-places.ts";
 import type { BrokerReading, TurnObserver } from "./turn-observer.ts";
 
-/** Queues with series of their own: 15 each, so 15,000 in all. */
+/** Queues with series of their own: 19 each, so 19,000 in all. */
 const maxQueueSeries = 1_000;
 
 /** Characters of text after which others are heard. */
@@ -35,6 +37,7 @@ export interface Scrape {
 
 export class Metrics {
   readonly #counters: BrokerCounters;
+  readonly #hooks: HookCounters;
   readonly #places: QueuePlaces;
   readonly #calls = new CallCounts();
   readonly #lag = new LoopLag();
@@ -48,12 +51,18 @@ export class Metrics {
     this.#startedAt = now();
     this.#places = new QueuePlaces(places, now);
     this.#counters = new BrokerCounters(this.#places);
+    this.#hooks = new HookCounters(this.#places);
     this.#lag.start();
   }
 
   /** For the broker. */
   get observer(): TurnObserver {
     return this.#counters;
+  }
+
+  /** For the hooks. */
+  get hookObserver(): HookObserver {
+    return this.#hooks;
   }
 
   /** For the port: a call is over. */
@@ -74,6 +83,7 @@ export class Metrics {
       commitDuration,
       commitMessages,
       storageErrors,
+      hooks: this.#hooks,
       loopLag: this.#lag.lag,
       calls: this.#calls.all(),
       open: sources.open(),

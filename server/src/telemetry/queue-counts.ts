@@ -17,6 +17,10 @@ export const countNames = [
   "outlived",
   "cancelled",
   "purged",
+  "hookCalls",
+  "hookFailures",
+  "hookWarnings",
+  "hookSkips",
   "rounds",
 ] as const;
 export type CountName = (typeof countNames)[number];
@@ -43,6 +47,13 @@ export class QueueCounts {
   outlived = 0;
   cancelled = 0;
   purged = 0;
+  /** Calls of its scripts, and how many of them failed. */
+  hookCalls = 0;
+  hookFailures = 0;
+  /** Fields of results of its scripts that were invalid. */
+  hookWarnings = 0;
+  /** Calls that did not take place, because the breaker was open. */
+  hookSkips = 0;
   /** Rounds of its fairness ring; brought up to date when somebody looks. */
   rounds = 0;
 

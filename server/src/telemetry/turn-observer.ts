@@ -24,4 +24,6 @@ export interface BrokerReading {
   readonly payloadCacheHits: number;
   /** Deliveries whose bytes had to be read from the store. */
   readonly payloadCacheMisses: number;
+  /** Messages that wait for a script, or are in one; scripts that are not called because they failed too often. */
+  readonly hooks: { readonly waiting: number; readonly openBreakers: number };
 }

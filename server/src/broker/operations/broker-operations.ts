@@ -1,13 +1,14 @@
 // The operations of the broker, on top of the shell's calls.
 import type { KeyHash } from "../../core/idempotency.ts";
-import type { QueueDescription } from "../../core/effects.ts";
 import { type Failure, failure } from "../../core/errors.ts";
 import type { Explanation } from "../../core/explain.ts";
 import { parseMessageId } from "../../core/message-id.ts";
 import type { FailureRecord } from "../../core/mutations.ts";
 import type { QueueSettings } from "../../core/queue-settings.ts";
 import type { KeyOverride } from "../../core/queue.ts";
+import type { HookError, TrialResult } from "../../hooks/port.ts";
 import type { Outcome } from "../contract.ts";
+import { noHooks, trialsOverloaded } from "../refusals.ts";
 import type * as contract from "../operations-contract.ts";
 import { ConfigWatches } from "./config-watch.ts";
 import { explanationText } from "./explanation-text.ts";
@@ -32,17 +33,53 @@ export class BrokerOperations implements contract.Operations {
   }
 
   async updateQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>> {
-    return done(await change(this.#host, "done", (request) => ({ type: "update-queue", request, name, settings })));
+    const { gate } = this.#host;
+    const refused = gate.hasScripts(settings) ? await gate.check(settings) : undefined;
+    if (refused !== undefined) return { ok: false, failure: refused };
+    const changed = await change(this.#host, "done", (request) => ({ type: "update-queue", request, name, settings }));
+    if (changed.ok) gate.scriptsSet(name, settings);
+    return done(changed);
   }
 
-  async describeQueue(queue: string, maxKeys: number): Promise<Outcome<QueueDescription>> {
+  async describeQueue(queue: string, maxKeys: number): Promise<Outcome<contract.DescribedQueue>> {
     const described = await ask(this.#host, "described", (request) => ({
       type: "describe-queue",
       request,
       queue,
       maxKeys,
     }));
-    return map(described, ({ description }) => description);
+    const { hooks } = this.#host;
+    return map(described, ({ description }) => ({
+      ...description,
+      onEnqueue: hooks?.stateOf(queue, "on_enqueue"),
+      onFailure: hooks?.stateOf(queue, "on_failure"),
+    }));
+  }
+
+  async tryHook(order: contract.HookTrial): Promise<Outcome<TrialResult>> {
+    const { hooks } = this.#host;
+    const settings = await this.#settingsOf(order);
+    if (!settings.ok) return settings;
+    const own = order.hook === "on_enqueue" ? "onEnqueueScript" : "onFailureScript";
+    const source = order.source === "" ? (settings.value?.[own] ?? "") : order.source;
+    if (source === "") return { ok: false, failure: noScript(order) };
+    if (hooks === undefined) return { ok: false, failure: noHooks("script") };
+    const seePayload = order.seePayload ?? settings.value?.hooksSeePayload ?? false;
+    const tried = await hooks.try({ ...order, source, seePayload });
+    return tried === "overloaded" ? { ok: false, failure: trialsOverloaded() } : { ok: true, value: tried };
+  }
+
+  /** undefined: whoever brings a script need not have a queue. */
+  async #settingsOf({ queue, source }: contract.HookTrial): Promise<Outcome<QueueSettings | undefined>> {
+    const described = await this.describeQueue(queue, 0);
+    if (described.ok) return { ok: true, value: described.value.settings };
+    const may = source !== "" && described.failure.reason === "QUEUE_NOT_FOUND";
+    return may ? { ok: true, value: undefined } : described;
+  }
+
+  async hookErrors(queue: string): Promise<Outcome<readonly HookError[]>> {
+    const described = await this.describeQueue(queue, 0);
+    return map(described, () => this.#host.hooks?.errorsOf(queue) ?? []);
   }
 
   async purgeQueue(queue: string): Promise<Outcome<number>> {
@@ -132,6 +169,14 @@ export class BrokerOperations implements contract.Operations {
 
 function done(outcome: Outcome<unknown>): Outcome<void> {
   return map(outcome, () => undefined);
+}
+
+function noScript({ hook, queue }: contract.HookTrial): Failure {
+  const message =
+    queue === ""
+      ? "script is empty; give a script, or name a queue"
+      : `queue "${queue}" has no ${hook} script; give one`;
+  return failure("INVALID_FIELD", message, { field: "script" });
 }
 
 function notThere(queue: string, id: string): Failure {

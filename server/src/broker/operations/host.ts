@@ -4,7 +4,9 @@ import type { Reply } from "../../core/effects.ts";
 import type { Failure } from "../../core/errors.ts";
 import { StorageError } from "../../storage/port.ts";
 import type { Clock } from "../clock.ts";
+import type { Hooks } from "../../hooks/port.ts";
 import type { BrokerState, Outcome } from "../contract.ts";
+import type { HookGate } from "../hook-gate.ts";
 import type { Life } from "../store.ts";
 
 export type Answer<T extends Reply["type"]> = Extract<Reply, { type: T }>;
@@ -15,6 +17,8 @@ export interface OperationsHost {
   /** Of this moment: it ends when a write is rejected. */
   readonly life: Life;
   onStateChange(listener: (state: BrokerState) => void): () => void;
+  readonly gate: HookGate;
+  readonly hooks: Hooks | undefined;
   /** @param reads whether the call changes nothing, so that it is answered while the broker drains */
   call(make: (request: number) => Command, reads: boolean): Promise<Outcome<Reply>>;
   /** The store could not be read. */

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { EnqueueItem, IdempotencyKey, SettleItem } from "../../core/commands.ts";
 import type { EnqueueOutcome, SettleOutcome } from "../../core/effects.ts";
+import type { Hooks } from "../../hooks/port.ts";
 import type { Storage } from "../../storage/port.ts";
 import type { Broker, LoadedDelivery, Outcome } from "../contract.ts";
 import { openBroker } from "../open-broker.ts";
@@ -16,6 +17,7 @@ export interface RigOptions {
   readonly storage?: GatedStorage;
   readonly clock?: ManualClock;
   readonly payloadCacheBytes?: number;
+  readonly hooks?: Hooks;
   readonly checkpointJournalBytes?: number;
   /** Default: the store's own. */
   readonly open?: () => Promise<Storage>;
@@ -39,6 +41,7 @@ export class BrokerRig {
       log: silent,
       clock,
       payloadCacheBytes,
+      hooks: options.hooks,
       ...(options.checkpointJournalBytes === undefined
         ? {}
         : { checkpointJournalBytes: options.checkpointJournalBytes }),

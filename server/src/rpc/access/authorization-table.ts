@@ -79,6 +79,9 @@ export const filaAdminRules: RulesOf<typeof FilaAdmin> = {
   getMessage: consumeOrAdminOnIt,
   explain: consumeOrAdminOnIt,
   listIdempotencyKeys: consumeOrAdminOnIt,
+  // Whose script it is, and who could set it anyway. One that belongs to no queue can read the configuration.
+  testHook: { scope: "queues", anyOf: ["admin"], queues: ({ queue }) => [queue === "" ? EVERY_QUEUE : queue] },
+  listHookErrors: adminOnIt,
   redrive: adminOnBothEnds,
   redriveMessages: adminOnBothEnds,
   listQueues: { scope: "filtered answer" },

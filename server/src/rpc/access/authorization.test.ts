@@ -120,6 +120,8 @@ const expected: Readonly<Record<string, Needs | typeof nobodyIsAsked>> = {
   GetMessage: onQueue("consume", "admin"),
   Explain: onQueue("consume", "admin"),
   ListIdempotencyKeys: onQueue("consume", "admin"),
+  TestHook: onQueue("admin"),
+  ListHookErrors: onQueue("admin"),
   Redrive: onQueueAndItsDlq,
   RedriveMessages: onQueueAndItsDlq,
   WatchConfig: adminEverywhere,

@@ -78,6 +78,11 @@ export class Caller {
     return beyond && mayNotManage(beyond.pattern);
   }
 
+  /** Whether the caller may change the queue. */
+  mayAdminister(queue: string): boolean {
+    return this.#principal.unrestricted || (!this.#principal.revoked && this.#principal.allows("admin", queue));
+  }
+
   /** Whether the caller may know of the queue: it has some permission on it. */
   sees(queue: string): boolean {
     return this.#principal.unrestricted || permissions.some((permission) => this.#principal.allows(permission, queue));

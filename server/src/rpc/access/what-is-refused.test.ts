@@ -155,10 +155,13 @@ describe("a refusal", () => {
 
   test("comes before NOT_IMPLEMENTED and before the request is held against its limits", async (t) => {
     const { admin } = await start(t, { kind: "admin", pattern: "mine" });
-    const script = { onEnqueueScript: "return {}", visibilityTimeoutMs: 1n };
+    const script = { onEnqueueScript: "return {}" };
     for (const [call, reason] of [
       [() => admin.createQueue({ name: "theirs", config: script }), "PERMISSION_DENIED"],
-      [() => admin.createQueue({ name: "mine", config: script }), "NOT_IMPLEMENTED"],
+      [() => admin.createQueue({ name: "mine", config: script }), "SCRIPT_INVALID"],
+      [() => admin.testHook({ queue: "theirs", script: "return {}" }), "PERMISSION_DENIED"],
+      // Without a queue it could read the configuration, which is not of this queue alone.
+      [() => admin.testHook({ script: "return {}" }), "PERMISSION_DENIED"],
       [() => admin.createQueue({ name: "" }), "PERMISSION_DENIED"],
       [() => admin.setConfig({ key: "throttle.x", value: "nonsense" }), "PERMISSION_DENIED"],
       [() => admin.updateQueue({ queue: "theirs", maxAttempts: 0xffff_ffff }), "PERMISSION_DENIED"],

@@ -1,9 +1,8 @@
 // The settings of a queue as CreateQueue and UpdateQueue give them: the one place with their ranges.
-import { ExpiredMessages } from "@fila/sdk/gen";
+import { ExpiredMessages, HookErrorMode } from "@fila/sdk/gen";
 import type { QueueConfig, UpdateQueueRequest } from "@fila/sdk/gen";
-import { isDeadLetterName, maxAttemptsLimit, maxInFlightLimit } from "../../core/queue-settings.ts";
+import { isDeadLetterName, maxAttemptsLimit, maxInFlightLimit, maxScriptBytes } from "../../core/queue-settings.ts";
 import type { QueueSettings } from "../../core/queue-settings.ts";
-import { failure } from "../../core/errors.ts";
 import { connectError } from "../connect-error.ts";
 import { inRange, invalidField } from "./answers.ts";
 import { queueVisibilityMs } from "./visibility.ts";
@@ -35,11 +34,10 @@ type Numbers = Pick<
 
 /** What a new queue of this name is to have; the rest are defaults. Throws for what is out of range. */
 export function newSettings(name: string, config: QueueConfig | undefined): Settings {
-  refuseScript("config.on_enqueue_script", config?.onEnqueueScript);
-  refuseScript("config.on_failure_script", config?.onFailureScript);
   const settings: Settings = { visibilityMs: visibilityMs(config?.visibilityTimeoutMs, "config.") };
   if (config === undefined) return settings;
   takeNumbers(settings, name, config, "config.");
+  takeHooks(settings, name, config, "config.");
   const expiredTo = expiredToOf(config.expiredMessages);
   if (expiredTo !== undefined) settings.expiredTo = expiredTo;
   return settings;
@@ -51,6 +49,7 @@ export function changedSettings(request: UpdateQueueRequest): Settings {
   const settings: Settings = {};
   if (visibilityTimeoutMs !== undefined) settings.visibilityMs = visibilityMs(visibilityTimeoutMs, "");
   takeNumbers(settings, queue, request, "");
+  takeHooks(settings, queue, request, "");
   if (deadLetterExpired !== undefined) settings.expiredTo = deadLetterExpired ? "dead-letter" : "drop";
   return settings;
 }
@@ -88,9 +87,46 @@ function expiredToOf(asked: ExpiredMessages): QueueSettings["expiredTo"] | undef
   }
 }
 
-function refuseScript(field: string, script: string | undefined): void {
-  if (script === undefined || script === "") return;
-  throw connectError(
-    failure("NOT_IMPLEMENTED", `${field}: this version runs no scripts yet; create the queue without one`),
-  );
+type HookFields = Partial<
+  Pick<UpdateQueueRequest, "onEnqueueScript" | "onFailureScript" | "onHookError" | "hooksSeePayload">
+>;
+
+/** Whether a script is one, the broker finds out. */
+function takeHooks(settings: Settings, queue: string, given: HookFields, path: string): void {
+  const { onEnqueueScript, onFailureScript, onHookError, hooksSeePayload } = given;
+  if (onEnqueueScript !== undefined) {
+    settings.onEnqueueScript = script(onEnqueueScript, queue, `${path}on_enqueue_script`);
+  }
+  if (onFailureScript !== undefined) {
+    settings.onFailureScript = script(onFailureScript, queue, `${path}on_failure_script`);
+  }
+  const mode = errorModeOf(onHookError ?? HookErrorMode.UNSPECIFIED, `${path}on_hook_error`);
+  if (mode !== undefined) settings.onHookError = mode;
+  if (hooksSeePayload !== undefined) settings.hooksSeePayload = hooksSeePayload;
+}
+
+function script(source: string, queue: string, field: string): string {
+  if (source !== "" && isDeadLetterName(queue)) {
+    throw invalidField(field, "is for queues that take messages in; dead-letter queues run no scripts");
+  }
+  const bytes = Buffer.byteLength(source);
+  if (bytes > maxScriptBytes) {
+    throw invalidField(field, `is ${bytes} bytes long; shorten it to at most ${maxScriptBytes}`);
+  }
+  return source;
+}
+
+function errorModeOf(asked: HookErrorMode, field: string): QueueSettings["onHookError"] | undefined {
+  switch (asked) {
+    case HookErrorMode.UNSPECIFIED:
+      return undefined;
+    case HookErrorMode.DEFAULT:
+      return "default";
+    case HookErrorMode.LAST_GOOD:
+      return "last_good";
+    case HookErrorMode.REJECT:
+      return "reject";
+    default:
+      throw invalidField(field, `is ${asked as number}; choose DEFAULT, LAST_GOOD or REJECT`);
+  }
 }

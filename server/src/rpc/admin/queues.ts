@@ -1,9 +1,10 @@
 // FilaAdmin: queues and their settings.
-import type { Broker } from "../../broker/contract.ts";
+import type { Broker, Outcome } from "../../broker/contract.ts";
 import type { QueueStats } from "../../core/effects.ts";
 import { callerKey } from "../access/caller.ts";
 import { visibleQueues } from "../access/visible-queues.ts";
 import { type AdminMethods, checkName, valueOf } from "./answers.ts";
+import { errorModes, hookInfo } from "./hooks.ts";
 import { changedSettings, newSettings } from "./queue-config.ts";
 
 /** Largest page of ListQueues. */
@@ -36,7 +37,7 @@ export function queueMethods(broker: Broker): AdminMethods<Names> {
   return {
     async createQueue({ name, config }) {
       checkName(name, "name");
-      valueOf(await broker.createQueue(name, newSettings(name, config)));
+      valueOf(ofConfig(await broker.createQueue(name, newSettings(name, config))));
       return { queueId: name };
     },
 
@@ -46,9 +47,12 @@ export function queueMethods(broker: Broker): AdminMethods<Names> {
       return {};
     },
 
-    async describeQueue({ queue }) {
+    async describeQueue({ queue }, { values }) {
       checkName(queue, "queue");
-      const { settings, keys, ...rest } = valueOf(await operations.describeQueue(queue, MAX_KEYS_DESCRIBED));
+      const mayChange = values.get(callerKey).mayAdminister(queue);
+      const { settings, keys, onEnqueue, onFailure, ...rest } = valueOf(
+        await operations.describeQueue(queue, MAX_KEYS_DESCRIBED),
+      );
       return {
         name: rest.name,
         visibilityTimeoutMs: BigInt(settings.visibilityMs),
@@ -59,6 +63,10 @@ export function queueMethods(broker: Broker): AdminMethods<Names> {
         idempotencyWindowMs: BigInt(settings.dedupWindowMs),
         retentionMs: BigInt(settings.retentionMs),
         paused: settings.paused,
+        ...(onEnqueue !== undefined && { onEnqueue: hookInfo(onEnqueue, mayChange) }),
+        ...(onFailure !== undefined && { onFailure: hookInfo(onFailure, mayChange) }),
+        onHookError: errorModes[settings.onHookError],
+        hooksSeePayload: settings.hooksSeePayload,
         deadLetterQueue: rest.deadLetters,
         keys: keys.map(({ key, ...rest }) => ({ fairnessKey: key, ...rest })),
         maxInFlight: settings.maxInFlight,
@@ -101,6 +109,13 @@ export function queueMethods(broker: Broker): AdminMethods<Names> {
       return statsResponse(valueOf(await broker.queueStats(queue, MAX_KEYS_SHOWN)));
     },
   };
+}
+
+/** The settings of CreateQueue stand in a message of their own. */
+function ofConfig(outcome: Outcome<void>): Outcome<void> {
+  if (outcome.ok || outcome.failure.reason !== "SCRIPT_INVALID") return outcome;
+  const { field = "" } = outcome.failure;
+  return { ok: false, failure: { ...outcome.failure, field: `config.${field}` } };
 }
 
 function statsResponse(stats: QueueStats) {

@@ -97,8 +97,13 @@ export class FakeBroker implements Broker {
     return consumer;
   }
 
-  async createQueue(name: string, { visibilityMs = 30_000 }: Partial<QueueSettings>): Promise<Outcome<void>> {
+  async createQueue(name: string, settings: Partial<QueueSettings>): Promise<Outcome<void>> {
+    const { visibilityMs = 30_000, onEnqueueScript = "" } = settings;
     if (this.broken !== undefined) throw this.broken;
+    // It knows no language.
+    if (onEnqueueScript !== "") {
+      return { ok: false, failure: failure("SCRIPT_INVALID", "not a script", { field: "on_enqueue_script" }) };
+    }
     if (this.queues.has(name)) {
       return { ok: false, failure: failure("QUEUE_EXISTS", `queue ${JSON.stringify(name)} exists already`) };
     }

@@ -1,6 +1,13 @@
 // Operations that know which queues there are, and do nothing to them.
 import type { Outcome } from "../../broker/contract.ts";
-import type { ExplainSubject, ListQuery, Operations, RedriveOrder } from "../../broker/operations-contract.ts";
+import { defaultBudgets } from "../../hooks/script-engine.ts";
+import type {
+  ExplainSubject,
+  HookTrial,
+  ListQuery,
+  Operations,
+  RedriveOrder,
+} from "../../broker/operations-contract.ts";
 import { failure } from "../../core/errors.ts";
 import { defaultQueueSettings } from "../../core/queue-settings.ts";
 
@@ -23,7 +30,23 @@ export class FakeOperations implements Operations {
 
   updateQueue = (queue: string) => this.#of(queue, undefined);
   describeQueue = (queue: string) =>
-    this.#of(queue, { name: queue, settings: defaultQueueSettings, deadLetters: "", keys: [] });
+    this.#of(queue, {
+      name: queue,
+      settings: defaultQueueSettings,
+      deadLetters: "",
+      keys: [],
+      onEnqueue: undefined,
+      onFailure: undefined,
+    });
+  hookErrors = (queue: string) => this.#of(queue, []);
+  tryHook = ({ queue, hook }: HookTrial) => {
+    const called = {
+      ok: false,
+      failure: { reason: "error", line: 1, message: "fake" },
+      usage: { steps: 0, bytes: 0 },
+    } as const;
+    return this.#of(queue, { result: { hook, called }, configKeys: [], budgets: defaultBudgets, sha256: "" });
+  };
   purgeQueue = (queue: string) => this.#of(queue, 0);
   setKey = (queue: string) => this.#of(queue, undefined);
   listKeys = (queue: string) => this.#of(queue, { keys: [], total: 0, more: false });

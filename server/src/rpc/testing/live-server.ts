@@ -9,6 +9,7 @@ import type { Broker } from "../../broker/contract.ts";
 import { openBroker } from "../../broker/open-broker.ts";
 import { GatedStorage } from "../../broker/testing/gated-storage.ts";
 import { ManualClock } from "../../broker/testing/manual-clock.ts";
+import { openHooks } from "../../hooks/open-hooks.ts";
 import { silentLog } from "../../telemetry/log.ts";
 import { authenticateNobody } from "../access/principal.ts";
 import type { Authenticator } from "../access/principal.ts";
@@ -43,6 +44,7 @@ export async function startLive(t: TestContext, options: LiveOptions = {}): Prom
     open: storage.open,
     log: silentLog,
     clock,
+    hooks: openHooks({ clock }),
     fatal: (error) => {
       throw error;
     },

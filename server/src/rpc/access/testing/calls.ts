@@ -4,6 +4,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import type { CallOptions, Transport } from "@connectrpc/connect";
 import {
+  Hook,
   ErrorInfoSchema,
   FilaAdmin,
   FilaService,
@@ -74,6 +75,8 @@ export const filaAdminCalls: CallsOf<typeof FilaAdmin> = {
   listIdempotencyKeys: (t, queue, options) => done(admin(t).listIdempotencyKeys({ queue }, options)),
   releaseIdempotencyKey: (t, queue, options) =>
     done(admin(t).releaseIdempotencyKey({ queue, idempotencyKey: "k" }, options)),
+  testHook: (t, queue, options) => done(admin(t).testHook({ queue, hook: Hook.ON_ENQUEUE, script: "x" }, options)),
+  listHookErrors: (t, queue, options) => done(admin(t).listHookErrors({ queue }, options)),
   getStats: (t, queue, options) => done(admin(t).getStats({ queue }, options)),
   async redriveMessages(t, queue, options) {
     for await (const { done } of admin(t).redriveMessages({ dlqQueue: `${queue}.dlq` }, options)) if (done) return "ok";

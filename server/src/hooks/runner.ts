@@ -1,0 +1,301 @@
+// Runs scripts for the service, in whatever thread it lives: one list of jobs per script, served round robin, up to 10 ms
+// each, so that a slow script holds up its own queue only. What it knows of a script's failures in a row is what makes the
+// breaker exact: jobs that were under way when it opened are not called any more.
+import { Fifo } from "./fifo.ts";
+import { type FailureJob, type FromRunner, type SlotDefinition, type ToRunner, marks, metaFields } from "./protocol.ts";
+import { ResultBatch } from "./result-batch.ts";
+import type {
+  Budgets,
+  CallResult,
+  CompiledScript,
+  EnqueueCall,
+  EnqueueDecision,
+  FailureCall,
+  FailureDecision,
+  HookName,
+  ScriptEngine,
+  ScriptFailure,
+  ScriptWorld,
+} from "./script-engine.ts";
+import { runTrial } from "./trial.ts";
+import { WireHeaders } from "./wire-fields.ts";
+
+/** For how long one script is served in a row, unless a single call takes longer. */
+const sliceMs = 10;
+/** Results that are told at once; and the longest that one waits for others. */
+const resultsAtOnce = 64;
+
+export type EngineFactory = (world: ScriptWorld, budgets: Budgets) => ScriptEngine;
+
+export interface RunnerHost {
+  tell(message: FromRunner): void;
+  /** A job begins; 0: none is under way. For the watchdog. */
+  begins(job: number): void;
+  wall(): number;
+  /** Milliseconds. */
+  mono(): number;
+  random(): number;
+}
+
+type Compiled = CompiledScript | ScriptFailure;
+type Job =
+  | {
+      readonly id: number;
+      readonly mark: number;
+      readonly enqueue: Omit<EnqueueCall, "queue">;
+      readonly failure?: undefined;
+    }
+  | {
+      readonly id: number;
+      readonly mark: number;
+      readonly failure: Omit<FailureCall, "queue">;
+      readonly enqueue?: undefined;
+    };
+type Decision = EnqueueDecision | FailureDecision;
+
+const unused = { steps: 0, bytes: 0 };
+
+class Slot {
+  readonly definition: SlotDefinition;
+  script: Compiled | undefined;
+  fallback: Compiled | undefined;
+  /** In a row. */
+  failures: number;
+  fallbackFailures = 0;
+  jobs = new Fifo<Job>();
+  /** Stands in the ring. */
+  waits = false;
+
+  constructor(definition: SlotDefinition) {
+    this.definition = definition;
+    this.failures = definition.failures;
+  }
+
+  get tripped(): boolean {
+    return this.failures >= this.definition.threshold;
+  }
+}
+
+export class Runner {
+  readonly #host: RunnerHost;
+  readonly #engine: ScriptEngine;
+  readonly #budgets: Budgets;
+  readonly #config = new Map<string, string>();
+  /** What the trial under way sees instead, and what it has read. */
+  #trial: { readonly config: ReadonlyMap<string, string>; readonly read: Set<string> } | undefined;
+  readonly #slots = new Map<number, Slot>();
+  readonly #ring = new Fifo<Slot>();
+  readonly #results = new ResultBatch();
+  #toldAt: number;
+
+  constructor(engine: EngineFactory, budgets: Budgets, host: RunnerHost) {
+    this.#host = host;
+    this.#budgets = budgets;
+    this.#toldAt = host.mono();
+    const world: ScriptWorld = {
+      config: (key) => this.#get(key),
+      now: () => host.wall(),
+      monotonic: () => host.mono(),
+      random: () => host.random(),
+    };
+    this.#engine = engine(world, budgets);
+  }
+
+  /** Takes note; jobs are done by `slice`, checks and trials at once. */
+  receive(message: ToRunner): void {
+    switch (message.type) {
+      case "config":
+        this.#config.clear();
+        for (const [key, value] of message.entries) this.#config.set(key, value);
+        return;
+      case "set":
+        if (message.value === "") this.#config.delete(message.key);
+        else this.#config.set(message.key, message.value);
+        return;
+      case "slot":
+        this.#define(message.definition);
+        return;
+      case "drop":
+        this.#drop(message.slot);
+        return;
+      case "enqueued":
+        this.#enqueued(message);
+        return;
+      case "failed":
+        for (const job of message.jobs) this.#failed(job);
+        return;
+      case "check":
+        this.#host.begins(message.job);
+        this.#host.tell({ type: "checked", job: message.job, failure: this.#check(message.hook, message.source) });
+        this.#host.begins(0);
+        return;
+      case "try":
+        this.#host.begins(message.job);
+        this.#try(message);
+        this.#host.begins(0);
+    }
+  }
+
+  /** Does what one turn of the ring gives; false: nothing is left to do. */
+  slice(): boolean {
+    const slot = this.#ring.shift();
+    if (slot !== undefined) {
+      slot.waits = false;
+      this.#serve(slot);
+      if (slot.jobs.size > 0) this.#enlist(slot);
+    }
+    const left = this.#ring.size > 0;
+    const { size } = this.#results;
+    if (size > 0 && (!left || size >= resultsAtOnce || this.#host.mono() - this.#toldAt >= sliceMs)) this.#tell();
+    return left;
+  }
+
+  #tell(): void {
+    this.#host.begins(0);
+    this.#host.tell(this.#results.take());
+    this.#toldAt = this.#host.mono();
+  }
+
+  #serve(slot: Slot): void {
+    const host = this.#host;
+    const start = host.mono();
+    let before = start;
+    for (let job = slot.jobs.shift(); job !== undefined; job = slot.jobs.shift()) {
+      host.begins(job.id);
+      this.#do(slot, job, before);
+      const now = host.mono();
+      // One that would go beyond the slice waits for the next one.
+      if (now - start + (now - before) > sliceMs || this.#results.size >= resultsAtOnce) return;
+      before = now;
+    }
+  }
+
+  #do(slot: Slot, job: Job, startedAt: number): void {
+    const results = this.#results;
+    results.add(job.id, slot.definition.version, 0);
+    const calls = job.mark === marks.probe || (job.mark === marks.call && !slot.tripped);
+    if (calls) {
+      slot.script ??= this.#engine.compile(slot.definition.hook, slot.definition.source);
+      const result = this.#call(slot, slot.script, job);
+      results.called(result, this.#host.mono() - startedAt);
+      if (result.ok) {
+        slot.failures = 0;
+        this.#decided(job, result.decision);
+        return;
+      }
+      slot.failures += 1;
+    }
+    this.#fallBack(slot, job);
+  }
+
+  /** The last script that worked; as long as it does. */
+  #fallBack(slot: Slot, job: Job): void {
+    const { fallback, hook, threshold } = slot.definition;
+    if (fallback === undefined || slot.fallbackFailures >= threshold) return;
+    slot.fallback ??= this.#engine.compile(hook, fallback);
+    const result = this.#call(slot, slot.fallback, job);
+    if (result.ok) {
+      slot.fallbackFailures = 0;
+      this.#decided(job, result.decision);
+    } else slot.fallbackFailures += 1;
+  }
+
+  #call(slot: Slot, script: Compiled, job: Job): CallResult<Decision> {
+    if ("reason" in script) return { ok: false, failure: script, usage: unused };
+    const { queue } = slot.definition;
+    try {
+      if (job.enqueue !== undefined) return this.#engine.onEnqueue(script, { ...job.enqueue, queue });
+      return this.#engine.onFailure(script, { ...job.failure, queue });
+    } catch (error) {
+      // Nothing that a script does throws: this is the engine's own failure, and the next call goes ahead.
+      const message = `the engine failed: ${String(error).slice(0, 200)}`;
+      return { ok: false, failure: { reason: "error", line: 0, message }, usage: unused };
+    }
+  }
+
+  #decided(job: Job, decision: Decision): void {
+    if (job.enqueue !== undefined) this.#results.enqueueDecision(decision as EnqueueDecision);
+    else this.#results.failureDecision(decision as FailureDecision);
+  }
+
+  #define(definition: SlotDefinition): void {
+    const before = this.#slots.get(definition.slot);
+    const slot = new Slot(definition);
+    this.#slots.set(definition.slot, slot);
+    if (before === undefined) return;
+    slot.jobs = before.jobs;
+    before.jobs = new Fifo();
+    if (slot.jobs.size > 0) this.#enlist(slot);
+  }
+
+  /** Of a script that is gone nothing waits any more: its service has taken leave of all its jobs. */
+  #drop(number: number): void {
+    this.#slots.get(number)?.jobs.clear();
+    this.#slots.delete(number);
+  }
+
+  #enqueued({ at, meta, bytes }: Extract<ToRunner, { type: "enqueued" }>): void {
+    let start = 0;
+    for (let row = 0; row < meta.length; row += metaFields) {
+      const [id, number, mark, payloadSize, headerBytes, seen] = meta.subarray(row, row + metaFields) as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      const payloadStart = start + headerBytes;
+      const end = payloadStart + Math.max(0, seen);
+      this.#add(number, {
+        id,
+        mark,
+        enqueue: {
+          headers: new WireHeaders(bytes, start, payloadStart),
+          payloadSize,
+          payload: seen < 0 ? undefined : bytes.subarray(payloadStart, end),
+          enqueuedAt: at,
+        },
+      });
+      start = end;
+    }
+  }
+
+  #failed({ job, slot, mark, call, headers }: FailureJob): void {
+    this.#add(slot, { id: job, mark, failure: { ...call, headers: new WireHeaders(headers) } });
+  }
+
+  #add(number: number, job: Job): void {
+    const slot = this.#slots.get(number);
+    if (slot === undefined) return;
+    slot.jobs.push(job);
+    this.#enlist(slot);
+  }
+
+  #enlist(slot: Slot): void {
+    if (slot.waits) return;
+    slot.waits = true;
+    this.#ring.push(slot);
+  }
+
+  #check(hook: HookName, source: string): ScriptFailure | undefined {
+    const compiled = this.#engine.compile(hook, source);
+    return "reason" in compiled ? compiled : undefined;
+  }
+
+  #try({ job, trial }: Extract<ToRunner, { type: "try" }>): void {
+    const read = new Set<string>();
+    this.#trial = { config: trial.config, read };
+    const tried = runTrial(this.#engine, trial, this.#budgets, this.#host.wall());
+    this.#trial = undefined;
+    this.#host.tell({ type: "tried", job, result: { ...tried, configKeys: [...read] } });
+  }
+
+  #get(key: string): string | undefined {
+    const trial = this.#trial;
+    if (trial === undefined) return this.#config.get(key);
+    trial.read.add(key);
+    const own = trial.config.get(key);
+    return own === undefined ? this.#config.get(key) : own === "" ? undefined : own;
+  }
+}
