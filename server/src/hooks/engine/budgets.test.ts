@@ -23,7 +23,7 @@ describe("budgets", () => {
     );
     assert.deepEqual(result, {
       ok: false,
-      failure: { reason: "instructions", line: 1, message: `used more than ${steps - 1} steps` },
+      failure: { reason: "instructions", line: 1, message: `took more than ${steps - 1} steps` },
       usage: { steps: steps - 1, bytes: result.usage.bytes },
     });
   });
@@ -96,7 +96,7 @@ describe("the clock", () => {
 
   test("ends what runs for too long", () => {
     const failure = rigWithClock(100).failure("\nwhile true do end");
-    assert.deepEqual(failure, { reason: "clock", line: 2, message: "ran for more than 250 ms" });
+    assert.deepEqual(failure, { reason: "clock", line: 2, message: "took more than 250 ms" });
     assert.equal(rigWithClock(10, { clockMs: 5 }).failure("pcall(function() while true do end end)").reason, "clock");
   });
 

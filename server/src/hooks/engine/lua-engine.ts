@@ -44,7 +44,7 @@ const textOnly = utf8Bytes("t");
 const format = utf8Bytes("%s");
 const none = Object.freeze(nil());
 /** Parsing has limits of its own: it is done once, and a script of 64 KiB takes more of both than a call does. */
-const parsingBudgets: Budgets = { steps: 2_000_000, bytes: 64 << 20, stringBytes: maxScriptBytes, clockMs: 1_000 };
+const parsingBudgets: Budgets = { steps: 300_000, bytes: 8 << 20, stringBytes: maxScriptBytes, clockMs: 1_000 };
 /** The stack of a thread that recursed deep is given back. */
 const keptStack = 1_000;
 
@@ -95,17 +95,25 @@ export class LuaEngine implements ScriptEngine {
     begin(parsingBudgets, this.#world);
     const parsed = this.#parse(hook, bytes);
     if (!(parsed instanceof LuaScript)) return parsed;
-    begin(this.#budgets, this.#world);
+    this.#begin();
     const run = this.#prepare(parsed, undefined);
     return this.#run(run) ?? (isFunction(run.value) ? parsed : failure("syntax", 0, undefinedFunction(hook)));
   }
 
   onEnqueue(script: CompiledScript, call: EnqueueCall): CallResult<EnqueueDecision> {
+    this.#begin();
     return this.#call(script, this.#messages.ofEnqueue(this.#state, call), enqueueDecision);
   }
 
   onFailure(script: CompiledScript, call: FailureCall): CallResult<FailureDecision> {
+    this.#begin();
     return this.#call(script, this.#messages.ofFailure(this.#state, call), failureDecision);
+  }
+
+  /** Before anything of a call is made. */
+  #begin(): void {
+    begin(this.#budgets, this.#world);
+    this.#state.l_G.id_counter = this.#firstId;
   }
 
   #call<Decision>(
@@ -113,7 +121,6 @@ export class LuaEngine implements ScriptEngine {
     message: TValue,
     judge: (answer: TValue) => Judged<Decision>,
   ): CallResult<Decision> {
-    begin(this.#budgets, this.#world);
     const run = this.#prepare(script, message);
     const failed = this.#run(run);
     const usage = this.#usage();
@@ -131,7 +138,6 @@ export class LuaEngine implements ScriptEngine {
 
   #run(run: Run): ScriptFailure | undefined {
     const state = this.#state;
-    state.l_G.id_counter = this.#firstId;
     try {
       const status = luaD_pcall(state, runScript, run, state.top, 0);
       if (status !== thread_status.LUA_OK) return this.#errorOnStack("error");
@@ -164,7 +170,8 @@ export class LuaEngine implements ScriptEngine {
   #fault(error: unknown, budgets: Budgets): ScriptFailure {
     const line = luaG_line(this.#state);
     this.#renew();
-    if (error === exhausted && exhausted.reason !== "") return budgetFailure(exhausted.reason, line, budgets);
+    if (error === exhausted && exhausted.reason !== "")
+      return budgetFailure(exhausted.reason, line, budgets, budgets === parsingBudgets ? "parsing it " : "");
     const overflow = error instanceof RangeError && /call stack/.test(error.message);
     const text = error instanceof Error ? error.message : String(error);
     return failure("error", line, overflow ? "stack overflow" : `internal error of the script engine: ${text}`);

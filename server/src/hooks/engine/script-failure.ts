@@ -22,17 +22,23 @@ export function errorFailure(reason: ScriptFailureReason, error: TValue, line: n
   return failure(reason, found === undefined ? line : Number(found), text.slice(prefix.length));
 }
 
-export function budgetFailure(reason: ScriptFailureReason, line: number, budgets: Budgets): ScriptFailure {
+/** `doing`: of what, when it was not the call of a script. */
+export function budgetFailure(
+  reason: ScriptFailureReason,
+  line: number,
+  budgets: Budgets,
+  doing: string,
+): ScriptFailure {
   const count = (value: number): string => value.toLocaleString("en-US");
   switch (reason) {
     case "instructions":
-      return failure(reason, line, `used more than ${count(budgets.steps)} steps`);
+      return failure(reason, line, `${doing}took more than ${count(budgets.steps)} steps`);
     case "memory":
-      return failure(reason, line, `allocated more than ${count(budgets.bytes)} bytes`);
+      return failure(reason, line, `${doing}took more than ${count(budgets.bytes)} bytes of memory`);
     case "string-length":
-      return failure(reason, line, `a string of more than ${count(budgets.stringBytes)} bytes`);
+      return failure(reason, line, `${doing}made a string of more than ${count(budgets.stringBytes)} bytes`);
     default:
-      return failure(reason, line, `ran for more than ${count(budgets.clockMs)} ms`);
+      return failure(reason, line, `${doing}took more than ${count(budgets.clockMs)} ms`);
   }
 }
 

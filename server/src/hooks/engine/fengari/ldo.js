@@ -363,6 +363,7 @@ const stackerror = function(L) {
 ** function position.
 */
 const luaD_call = function(L, off, nResults) {
+    charge(3);  /* JavaScript calls JavaScript here: some 300 ns */
     if (++L.nCcalls >= LUAI_MAXCCALLS)
         stackerror(L);
     if (!luaD_precall(L, off, nResults))
@@ -371,6 +372,7 @@ const luaD_call = function(L, off, nResults) {
 };
 
 const luaD_throw = function(L, errcode) {
+    charge(10 + 2 * L.nCcalls);  /* so many frames to unwind, at most */
     if (L.errorJmp) {  /* thread has an error handler? */
         L.errorJmp.status = errcode;  /* set status */
         throw L.errorJmp;

@@ -268,6 +268,7 @@ const luaH_getn = function(t) {
     let j = t.strong.size + 1; /* use known size of Map to kick start search */
     /* find 'i' and 'j' such that i is present and j is not */
     while (!(luaH_getint(t, j).ttisnil())) {
+        charge(1);
         i = j;
         if (j > LUA_MAXINTEGER / 2) {  /* overflow? */
             /* table was built with bad purposes: resort to linear search */
@@ -281,6 +282,7 @@ const luaH_getn = function(t) {
         j *= 2;
     }
     /* now do a binary search between them */
+    charge((32 - Math.clz32(j - i)) >> 2);
     while (j - i > 1) {
         let m = Math.floor((i+j)/2);
         if (luaH_getint(t, m).ttisnil()) j = m;

@@ -60,6 +60,8 @@ const memory = [
     "format with %q": "return string.format('%q', ('\\0'):rep(60000))",
   }),
   ...ending("memory", {
+    "table that grows": "local t = {} while true do t[#t + 1] = 1 end",
+    "closures that are kept": "local t, n = {}, 0 while true do t[1] = function() return n, t end end",
     "rep of nothing, often": "while true do (''):rep(1e9) end",
     "JSON that is parsed again and again":
       "local s = '[' .. ('1,'):rep(1000) .. ']' while true do pcall(fila.parse_json, s) end",
@@ -72,19 +74,13 @@ const memory = [
     "on the answer's way: __gc, __close and __mode are nothing":
       "while true do setmetatable({}, { __gc = print, __mode = 'k', __close = print }) if false then break end local x = 1 end",
     "string metamethods in a loop": "while true do local x = ('x'):upper():lower() end",
-    "error with an object that is caught": "while true do pcall(error, {}) end",
-    "xpcall whose handler is the loop": "local function f() while true do xpcall(f, f) end end f()",
     "xpcall handler that raises": "while true do xpcall(error, function() error('again') end) end",
-    "pcall that recurses into itself": "local function f() while true do pcall(f) end end f()",
-    "table that grows": "local t = {} while true do t[#t + 1] = 1 end",
     "table of tables": "local t = {} while true do t = { t } end",
     "table of strings as keys": "local t, i = {}, 0 while true do i = i + 1 t['k' .. i] = true end",
     "floats as keys": "local t, x = {}, 0.5 while true do x = x + 1 t[x] = x end",
     "strings that are kept": "local t = {} for i = 1, 1000 do t[i] = ('x'):rep(10000) .. i end",
     "strings that are dropped": "local s = ('x'):rep(10000) while true do local u = s .. 'y' end",
     closures: "local t = {} while true do local a, b = {}, {} t[1] = function() return a, b, t end end",
-    "gmatch over a long string": "local s = ('x '):rep(30000) while true do for w in s:gmatch('%a+') do end end",
-    "closures that are kept": "local t, n = {}, 0 while true do t[1] = function() return n, t end end",
     "sub of a long string": "local s = ('x'):rep(60000) while true do local t = s:sub(2) end",
     "table.pack": "while true do table.pack(1, 2, 3, 4, 5, 6, 7, 8) end",
     "table.insert": "local t = {} while true do table.insert(t, 1) end",
@@ -107,7 +103,11 @@ const memory = [
 ];
 
 const libraryCalls = ending("instructions", {
+  "gmatch over a long string": "local s = ('x '):rep(30000) while true do for w in s:gmatch('%a+') do end end",
+  "pcall that recurses into itself": "local function f() while true do pcall(f) end end f()",
+  "xpcall whose handler is the loop": "local function f() while true do xpcall(f, f) end end f()",
   "configuration asked for in a loop": "local t = {} for i = 1, 1e6 do t[i] = fila.get('long') end",
+  "error with an object that is caught": "while true do pcall(error, {}) end",
   "format of numbers": "while true do string.format('%99.99f', 1e300) end",
   "reverse of a long string": "local s = ('x'):rep(60000) while true do local t = s:reverse() end",
   "upper of a long string": "local s = ('x'):rep(60000) while true do local t = s:upper() end",
