@@ -139,11 +139,12 @@ export class Shell implements ReadableBroker {
 
   read(): BrokerReading {
     const { engine, cache } = this.#life;
-    const { queuesByName, table } = engine.core.state;
+    const { queuesByName, table, throttles } = engine.core.state;
     const keysOfEach = Math.max(1, Math.min(keysLookedAt, Math.floor(keysLookedAtInAll / queuesByName.size)));
     return {
       serving: this.#state === "serving",
       queues: [...queuesByName.values()].map((queue) => readQueue(queue, table, keysOfEach)),
+      throttledLanes: throttles.waiting,
       waitingBytes: this.#mailbox.waitingBytes,
       payloadCacheBytes: cache.bytes,
       payloadCacheHits: this.#consumers.fromMemory,

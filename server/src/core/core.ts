@@ -288,6 +288,10 @@ export class Core {
     return expiresAt === 0 ? 0 : this.#toWall(expiresAt);
   }
 
+  get mono(): number {
+    return this.#now.mono;
+  }
+
   wallOf(mono: number): number {
     return this.#now.wall + (mono - this.#now.mono);
   }
@@ -310,7 +314,7 @@ export class Core {
 
   stats(name: string, topKeys: number): QueueStats | undefined {
     const queue = this.state.queuesByName.get(name);
-    return queue === undefined ? undefined : queueStats(this.state, queue, topKeys);
+    return queue === undefined ? undefined : queueStats(this.state, queue, topKeys, this.mono);
   }
 
   #openTurn(): Turn {

@@ -61,6 +61,17 @@ export interface KeyStats {
   readonly weight: number;
 }
 
+/** A bucket that messages of a queue name. */
+export interface ThrottleStats {
+  readonly key: string;
+  readonly tokens: number;
+  /** Per second. */
+  readonly rate: number;
+  readonly burst: number;
+  /** Lanes of all queues that wait at it. */
+  readonly waiting: number;
+}
+
 export interface QueueStats extends QueueSummary {
   readonly activeKeys: number;
   readonly visibilityMs: number;
@@ -69,6 +80,8 @@ export interface QueueStats extends QueueSummary {
   readonly deciding: number;
   readonly paused: boolean;
   readonly keys: readonly KeyStats[];
+  /** The configured ones that its messages name, those at which most wait first. */
+  readonly throttles: readonly ThrottleStats[];
   /** The queue has more keys than `keys` shows. */
   readonly truncated: boolean;
 }

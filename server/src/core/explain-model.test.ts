@@ -62,13 +62,20 @@ function wander(queue: ExplainedQueue, dice: Dice): void {
   } else if (choice < 86) {
     const some = queue.messages.filter(({ where }) => where.at !== "gone");
     if (some.length > 0) queue.cancel(dice.pick(some));
-  } else queue.pass(dice.pick([0.25, 5, 60, 700]), dice.below(5) === 0 ? dice.pick([-day, day]) : 0);
+  } else if (choice < 89) queue.throttle(dice.pick([undefined, 0, 1, 5, 1_000]));
+  else if (choice < 92) queue.capBy(dice.pick([0, 0, 3, 8]), dice.pick([0, 1, 2]));
+  else queue.pass(dice.pick([0.25, 5, 60, 700]), dice.below(5) === 0 ? dice.pick([-day, day]) : 0);
 }
 
 /** The explanation must be the predicted one; of a message that waits for its turn, the numbers are looked at elsewhere. */
 function check(queue: ExplainedQueue, message: Known, counts: Map<string, number>): Explanation {
   const explanation = queue.explain({ id: message.id });
   const predicted = queue.predict(message);
+  if (explanation.why === "throttled") {
+    checkThrottled(queue, message, explanation);
+    counts.set("throttled", (counts.get("throttled") ?? 0) + 1);
+    return explanation;
+  }
   if (predicted.why === "not-its-turn") {
     assert.equal(explanation.why, "not-its-turn");
     // Nothing holds it, and it was not delivered: another one is to go first, which nobody can take.
@@ -78,11 +85,32 @@ function check(queue: ExplainedQueue, message: Known, counts: Map<string, number
   return explanation;
 }
 
+/** Without a token, or with one that another one gets, who came first. */
+function checkThrottled(queue: ExplainedQueue, message: Known, told: Explanation & { why: "throttled" }): void {
+  const { rate, tokens } = queue;
+  assert.ok(message.throttled && rate !== undefined);
+  assert.deepEqual([told.throttleKey, told.rate, told.burst], ["t", rate, 1]);
+  assert.ok(Math.abs(told.tokens - tokens) < 1e-6, `${told.tokens} tokens, not ${tokens}`);
+  assert.ok(!queue.paused && !queue.pausedKeys.has(message.key) && told.place >= 1);
+  const { mono, wall } = queue.driver;
+  if (rate === 0 && tokens < 1) assert.equal(told.nextAt, undefined);
+  else {
+    const next = wall + Math.max(0, ((1 - tokens) * 1_000) / (rate || 1));
+    assert.ok(Math.abs((told.nextAt ?? Infinity) - next) <= 1.01, `next at ${told.nextAt}, not ${next} (${mono})`);
+  }
+  if (queue.lacksTokens(message)) return;
+  const others = queue.messages.filter(
+    ({ throttled, where, key }) => throttled && where.at === "waiting" && key !== message.key,
+  );
+  assert.ok(others.length > 0, `${message.id} is throttled, with a token there and nobody before it`);
+}
+
 function isBlocked(queue: ExplainedQueue): boolean {
   return queue.messages.some(
     ({ where, key, bytes }) =>
       where.at === "waiting" &&
       !queue.pausedKeys.has(key) &&
+      queue.full(key) === undefined &&
       queue.workers.every((worker) => queue.refuses(worker, bytes) !== undefined),
   );
 }
@@ -94,6 +122,7 @@ function checkKey(queue: ExplainedQueue, fairnessKey: string): void {
   if (own.length === 0) assert.deepEqual(explanation, { why: "unknown" });
   else if (explanation.why === "not-its-turn") assert.equal(explanation.messagesAhead, 0);
   const allowed = own.length === 0 ? ["unknown"] : own.map((message) => queue.predict(message).why);
+  if (queue.rate !== undefined && own.some(({ throttled }) => throttled)) allowed.push("throttled");
   assert.ok(allowed.includes(explanation.why), `key ${fairnessKey}: ${explanation.why}, not ${allowed.join()}`);
 }
 
@@ -111,6 +140,10 @@ function remove(queue: ExplainedQueue, message: Known, cause: Explanation): void
       return queue.pause(false);
     case "key-paused":
       return queue.setKey(message.key, false);
+    case "throttled":
+      return queue.throttle(undefined);
+    case "concurrency-full":
+      return queue.capBy(0, 0);
     case "no-consumer":
       queue.open("stream", 0, true);
       return;
@@ -176,7 +209,17 @@ describe("explain", () => {
     const all = [...counts.values()].reduce((sum, each) => sum + each, 0);
     assert.ok(all >= 10_000, `${all} states`);
     assert.ok(delivered > 1_000, `${delivered} delivered`);
-    const reasons = ["unknown", "dead-lettered", "leased", "deciding", "delayed", "queue-paused", "key-paused"];
+    const reasons = [
+      "unknown",
+      "dead-lettered",
+      "leased",
+      "deciding",
+      "delayed",
+      "queue-paused",
+      "key-paused",
+      "throttled",
+      "concurrency-full",
+    ];
     for (const why of [...reasons, "no-consumer", "no-credit", "not-its-turn"]) {
       assert.ok((counts.get(why) ?? 0) >= 30, `${why}: ${counts.get(why)}`);
     }

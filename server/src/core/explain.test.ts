@@ -85,6 +85,16 @@ const causes: Readonly<Record<Exclude<Explanation["why"], "unknown" | "unreadabl
       says: { why: "key-paused", fairnessKey: "k" },
     };
   },
+  throttled: () => {
+    const driver = new CoreDriver();
+    driver.ask((request) => ({ type: "set-config", request, key: "throttle.t", value: "2,1" }));
+    const worker = driver.open({ credit: 5 });
+    const [, id] = driver.enqueue("k", { count: 2, throttleKeys: ["t", "none"] });
+    driver.wait(100);
+    const numbers = { tokens: 0.2, rate: 2, burst: 1, place: 1 };
+    const says = { why: "throttled", throttleKey: "t", ...numbers, nextAt: driver.wall + 400 } as const;
+    return { driver, id: id!, worker, remove: () => driver.wait(400.02), says };
+  },
   "concurrency-full": () => {
     const { driver, id, worker } = leased();
     update(driver, { maxInFlightPerKey: 1 });

@@ -2,7 +2,7 @@
 // that scheduling asks: `Queue.held`, `FairnessKey.held` and `Consumer.refuses` give a reason where others give a boolean.
 import type { Refusal } from "./consumer.ts";
 import type { FairnessKey } from "./fairness-key.ts";
-import type { Lane } from "./lane.ts";
+import { type Lane, precedes } from "./lane.ts";
 import { MessageState } from "./message-table.ts";
 import { type Times } from "./message-view.ts";
 import type { Queue } from "./queue.ts";
@@ -23,6 +23,20 @@ export type Explanation =
   | { readonly why: "delayed"; readonly until: number }
   | { readonly why: "queue-paused" }
   | { readonly why: "key-paused"; readonly fairnessKey: string }
+  /** A bucket among its throttle keys does not hold its cost, or others go there first. */
+  | {
+      readonly why: "throttled";
+      /** The bucket that is short longest. */
+      readonly throttleKey: string;
+      readonly tokens: number;
+      /** Per second. */
+      readonly rate: number;
+      readonly burst: number;
+      /** In the bucket's line, from 1. */
+      readonly place: number;
+      /** When the bucket holds what the first one in that line needs, wall clock; undefined: never, as it is configured. */
+      readonly nextAt: number | undefined;
+    }
   /** As many messages are leased as may be. */
   | {
       readonly why: "concurrency-full";
@@ -79,22 +93,29 @@ export function explain(times: Times, slot: number | undefined, asked: Queue): E
     case MessageState.quarantined:
       return { why: "unreadable" };
     default:
-      return explainReady(state, slot, lane);
+      return explainReady(times, slot, lane);
   }
 }
 
 /** The same for a key: what holds its next message. undefined: it has none. */
 export function explainKey(times: Times, key: FairnessKey): Explanation | undefined {
   const { first } = key;
-  if (first !== undefined) return explainReady(times.state, first.head, first);
-  return undefined;
+  if (first !== undefined) return explainReady(times, first.head, first);
+  let next: Lane | undefined;
+  for (const lane of key.lanes()) {
+    if (lane.head >= 0 && (next === undefined || precedes(times.state.table, lane.head, next.head))) next = lane;
+  }
+  return next && explainReady(times, next.head, next);
 }
 
-function explainReady(state: State, slot: number, lane: Lane): Explanation {
+function explainReady(times: Times, slot: number, lane: Lane): Explanation {
+  const { state } = times;
   const { key } = lane;
   const { queue } = key;
   if (queue.held() === "paused") return { why: "queue-paused" };
   if (key.held() === "paused") return { why: "key-paused", fairnessKey: key.name };
+  const throttled = lane.throttles.length === 0 ? undefined : explainShortage(times, lane);
+  if (throttled !== undefined) return throttled;
   if (queue.held() === "full") return full(state, queue.settings.maxInFlight, queue, undefined);
   if (key.held() === "full") return full(state, key.maxInFlight, queue, key);
   if (queue.consumers.size === 0) return { why: "no-consumer" };
@@ -108,6 +129,23 @@ function explainReady(state: State, slot: number, lane: Lane): Explanation {
   }
   if (refusing === queue.consumers.size) return { why: "no-credit", consumers: refusing, because };
   return { why: "not-its-turn", ...turns(state, slot, lane) };
+}
+
+function explainShortage(times: Times, lane: Lane): Explanation | undefined {
+  const { mono } = times;
+  const standing = times.state.throttles.standingOf(lane, mono, countedAtMost);
+  if (standing === undefined) return undefined;
+  const { throttle, place, nextMs } = standing;
+  const { rate = 0, burst = 0 } = throttle.bucket.limit ?? {};
+  return {
+    why: "throttled",
+    throttleKey: throttle.name,
+    tokens: throttle.bucket.tokensAt(mono),
+    rate,
+    burst,
+    place,
+    nextAt: nextMs === Infinity ? undefined : Math.ceil(times.wallOf(mono + nextMs)),
+  };
 }
 
 /** Its leases are looked for among as many as are counted at most. */
@@ -129,6 +167,7 @@ function turns(state: State, slot: number, lane: Lane): Turns {
   let ahead = 0;
   let cost = table.cost(slot);
   for (const each of key.lanes()) {
+    if (each.parked) continue;
     const before = each.before(table, slot, countedAtMost - ahead);
     ahead += before.messages;
     cost += before.cost;

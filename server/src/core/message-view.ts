@@ -40,6 +40,8 @@ const names: Readonly<Record<number, StateName>> = {
 /** What converts the core's times into those that people see. */
 export interface Times {
   readonly state: State;
+  /** Of the turn, monotonic clock. */
+  readonly mono: number;
   storedReadyAt(slot: number): number;
   storedExpiresAt(slot: number): number;
   /** Monotonic to wall clock. */

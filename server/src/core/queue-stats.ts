@@ -1,9 +1,10 @@
 // What operators see of a queue.
-import type { KeyStats, KeySummary, QueueDescription, QueueStats, QueueSummary } from "./effects.ts";
+import type { KeyStats, KeySummary, QueueDescription, QueueStats, QueueSummary, ThrottleStats } from "./effects.ts";
 import type { FairnessKey } from "./fairness-key.ts";
 import type { MessageTable } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
+import type { Throttle } from "./throttle.ts";
 
 export function summaryOf(queue: Queue): QueueSummary {
   return { name: queue.name, depth: queue.depth, inFlight: queue.inFlight, consumers: queue.consumers.size };
@@ -34,8 +35,8 @@ export function readQueue(queue: Queue, table: MessageTable, keysLookedAt: numbe
   return { ...summaryOf(queue), number, activeKeys: ring.size, rounds: ring.round, waitingSince };
 }
 
-/** @param topKeys how many keys to name, those with most pending messages */
-export function queueStats(state: State, queue: Queue, topKeys: number): QueueStats {
+/** @param topKeys how many keys, and throttle keys, to name, those with most that waits @param now monotonic clock */
+export function queueStats(state: State, queue: Queue, topKeys: number, now: number): QueueStats {
   const { settings } = queue;
   let ready = 0;
   for (const key of queue.keys.values()) ready += key.ready;
@@ -52,8 +53,23 @@ export function queueStats(state: State, queue: Queue, topKeys: number): QueueSt
     deciding,
     paused: settings.paused,
     keys: busiest(queue.keys.values(), topKeys).map(statsOf),
+    throttles: throttlesOf(queue, topKeys, now),
     truncated: queue.keys.size > topKeys,
   };
+}
+
+function throttlesOf(queue: Queue, most: number, now: number): ThrottleStats[] {
+  const limited = new Set<Throttle>();
+  for (const key of queue.keys.values()) {
+    for (const { throttles } of key.throttled?.values() ?? []) {
+      for (const throttle of throttles) if (throttle.bucket.limit !== undefined) limited.add(throttle);
+    }
+  }
+  const ranked = [...limited].sort((a, b) => b.waiting - a.waiting || (a.name < b.name ? -1 : 1)).slice(0, most);
+  return ranked.map(({ name, bucket, waiting }) => {
+    const { rate = 0, burst = 0 } = bucket.limit ?? {};
+    return { key: name, tokens: bucket.tokensAt(now), rate, burst, waiting };
+  });
 }
 
 /** @param maxKeys how many keys with settings of their own to name, the first by name */

@@ -34,6 +34,15 @@ export interface Shortage {
   readonly ms: number;
 }
 
+/** Where a lane stands at a bucket that it does not pass. */
+export interface Standing {
+  readonly throttle: Throttle;
+  /** From 1. */
+  readonly place: number;
+  /** Until the bucket holds what the first in line needs. */
+  readonly nextMs: number;
+}
+
 /** Deadlines are this far ahead at least, so that no rounding makes a turn find nothing to do. */
 const leastMs = 0.01;
 const unthrottled: readonly Throttle[] = [];
@@ -45,6 +54,8 @@ export class Throttles {
   readonly #touched = new Set<Throttle>();
   readonly #lanes: Lanes;
   #waits = 0;
+  /** Lanes that are parked, at all buckets together. */
+  waiting = 0;
 
   constructor(lanes: Lanes) {
     this.#lanes = lanes;
@@ -140,6 +151,23 @@ export class Throttles {
     return longest;
   }
 
+  /** Where a lane waits, or would if it were looked at now; undefined: nowhere. @param most places counted at most */
+  standingOf(lane: Lane, now: number, most: number): Standing | undefined {
+    const at = lane.wait?.at?.throttle;
+    const throttle = at ?? this.shortageOf(lane, now)?.throttle;
+    if (throttle === undefined) return undefined;
+    let place = 1;
+    for (const line of throttle.lines.values()) {
+      for (const other of line.heaps().flat()) {
+        if (place >= most) break;
+        if (at === undefined || (lane.wait !== undefined && other.before(lane.wait))) place += 1;
+      }
+    }
+    const { bucket } = throttle;
+    const next = throttle.next?.lane ?? lane;
+    return { throttle, place, nextMs: bucket.msUntil(bucket.chargeOf(this.#lanes.costOf(next)), now) };
+  }
+
   /** 0: it passes there. */
   #msAt(throttle: Throttle, lane: Lane, now: number): number {
     const { bucket } = throttle;
@@ -192,10 +220,15 @@ export class Throttles {
       if (ms === Infinity) this.#endCall(call);
       else call.patientUntil = now + Math.max(wait.patienceMs, 2 * ms);
     }
-    line.add(wait);
-    throttle.waiting += 1;
+    this.#enter(line, wait);
     this.#touch(throttle);
     this.#lanes.close(lane);
+  }
+
+  #enter(line: Line, wait: Wait): void {
+    line.add(wait);
+    line.throttle.waiting += 1;
+    this.waiting += 1;
   }
 
   #unpark(wait: Wait): void {
@@ -203,6 +236,7 @@ export class Throttles {
     if (at === undefined) return;
     at.remove(wait);
     at.throttle.waiting -= 1;
+    this.waiting -= 1;
     this.#touch(at.throttle);
   }
 
@@ -323,8 +357,7 @@ export class Throttles {
     this.#unpark(wait);
     if (line.throttle === wait.home) {
       if (!wait.begin(this.#lanes.costOf(wait.lane))) {
-        line.add(wait);
-        line.throttle.waiting += 1;
+        this.#enter(line, wait);
         return false;
       }
       line.throttle.round = Math.max(line.throttle.round, wait.round);

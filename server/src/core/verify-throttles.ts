@@ -29,6 +29,8 @@ export function verifyThrottles(state: State): void {
     verifyLines(throttle, seen);
     if (throttle.deadline !== Infinity) deadlines += 1;
   }
+  const parked = [...seen].filter(({ at }) => at !== undefined).length;
+  invariant(state.throttles.waiting === parked, "the lanes that wait are counted");
   const heap = state.throttles.deadlines;
   invariant(heap.length === deadlines, "the heap of throttles holds those with a deadline");
   for (const [at, throttle] of heap.entries()) {

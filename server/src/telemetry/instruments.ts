@@ -184,6 +184,13 @@ export const instruments: readonly Instrument[] = [
     "Fairness keys in the rings of all queues.",
     ({ queues }) => queues.reduce((sum, { activeKeys }) => sum + activeKeys, 0),
   ),
+  single(
+    "gauge",
+    "fila.throttle.waiting",
+    "{lane}",
+    "What waits for tokens, at all throttle keys together: one per fairness key and set of throttle keys.",
+    ({ broker }) => broker.throttledLanes,
+  ),
   histogram(
     "fila.delivery.latency",
     "s",

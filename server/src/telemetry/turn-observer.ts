@@ -19,6 +19,8 @@ export interface BrokerReading {
   readonly queues: readonly QueueReading[];
   /** Bytes of messages that wait for their turn. */
   readonly waitingBytes: number;
+  /** Lanes that wait at buckets of throttle keys. */
+  readonly throttledLanes: number;
   readonly payloadCacheBytes: number;
   /** Deliveries whose bytes were in memory, since the start. */
   readonly payloadCacheHits: number;

@@ -34,6 +34,11 @@ export function explanationText(
       return `queue "${queue}" is paused; resume it`;
     case "key-paused":
       return `fairness key ${JSON.stringify(explanation.fairnessKey)} is paused; resume it`;
+    case "throttled": {
+      const { throttleKey, tokens, rate, burst, place, nextAt } = explanation;
+      const next = nextAt === undefined ? "which lets nothing through" : `the next may go ${span(nextAt - now)}`;
+      return `it waits for throttle key ${JSON.stringify(throttleKey)} (${rate} a second, ${burst} at once, ${Math.floor(tokens * 1_000) / 1_000} left), in place ${place} of its line; ${next}`;
+    }
     case "concurrency-full": {
       const { cap, fairnessKey } = explanation;
       const whose = fairnessKey === undefined ? `queue "${queue}"` : `fairness key ${JSON.stringify(fairnessKey)}`;

@@ -20,6 +20,8 @@ export interface Known {
   readonly id: string;
   readonly key: string;
   readonly bytes: number;
+  /** It names the throttle key that there is. */
+  readonly throttled: boolean;
   readonly sequence: number;
   where: Where;
   attempts: number;
@@ -42,6 +44,12 @@ export class ExplainedQueue {
   readonly workers: Worker[] = [];
   readonly pausedKeys = new Set<string>();
   paused = false;
+  /** Leases at most, of the queue and of each key; 0 = no limit. */
+  readonly caps = { queue: 0, each: 0 };
+  /** Tokens a second; every message takes the one token that the bucket holds at most. undefined: no limit. */
+  rate: number | undefined;
+  #tokens = 1;
+  #tokensAt = 0;
   readonly asks: boolean;
   readonly #lead: number;
   #wall: number;
@@ -77,15 +85,39 @@ export class ExplainedQueue {
     this.update({ paused });
   }
 
+  capBy(queue: number, each: number): void {
+    this.caps.queue = queue;
+    this.caps.each = each;
+    this.update({ maxInFlight: queue, maxInFlightPerKey: each });
+  }
+
+  throttle(rate: number | undefined): void {
+    this.#tokens = this.tokens;
+    this.#tokensAt = this.driver.mono;
+    // Made while nobody names it, it is a new one.
+    if (rate !== undefined && !this.messages.some(({ throttled, where }) => throttled && where.at !== "gone")) {
+      if (this.rate === undefined) this.#tokens = 1;
+    }
+    this.rate = rate;
+    const value = rate === undefined ? "" : `${rate},1`;
+    this.driver.ask((request) => ({ type: "set-config", request, key: "throttle.t", value }));
+    this.observe();
+  }
+
+  get tokens(): number {
+    return Math.min(1, this.#tokens + ((this.driver.mono - this.#tokensAt) * (this.rate ?? 0)) / 1_000);
+  }
+
   enqueue(key: string, options: Parameters<CoreDriver["enqueue"]>[1] & object): void {
-    const { bytes = 10, delayMs = 0, deliverAt = 0 } = options;
+    const { bytes = 10, delayMs = 0, deliverAt = 0, throttleKeys = [] } = options;
+    const throttled = throttleKeys.length > 0;
     const due = delayMs > 0 ? this.steady + delayMs : deliverAt;
     const clock = delayMs > 0 ? "steady" : "wall";
     const waits = delayMs > 0 || deliverAt > this.driver.wall;
     for (const id of this.driver.enqueue(key, options)) {
       const where: Where = waits ? { at: "delayed", clock, due } : { at: "waiting" };
       const sequence = this.messages.length + 1;
-      const known: Known = { id, key, bytes, sequence, where, attempts: 0 };
+      const known: Known = { id, key, bytes, throttled, sequence, where, attempts: 0 };
       this.messages.push(known);
       this.#bySequence.set(sequence, known);
     }
@@ -213,6 +245,10 @@ export class ExplainedQueue {
   #delivered(worker: Worker, delivery: Delivery): void {
     const message = this.#bySequence.get(delivery.sequence) as Known;
     if (message.where.at !== "waiting") throw new Error(`a message that is ${message.where.at} is delivered`);
+    if (message.throttled && this.rate !== undefined) {
+      this.#tokens = Math.max(0, this.tokens - 1);
+      this.#tokensAt = this.driver.mono;
+    }
     message.where = { at: "leased", by: worker, delivery, deadline: this.driver.mono + visibilityMs };
     if (worker.kind === "stream") worker.credit -= 1;
     if (!worker.consumer.writes) worker.unwritten.push(message.bytes);
@@ -231,8 +267,8 @@ export class ExplainedQueue {
   }
 
   /** What holds the message first. */
-  predict(message: Known): Explanation | { readonly why: "not-its-turn" } {
-    const { where, attempts: attempt, key } = message;
+  predict(message: Known): Explanation | { readonly why: "not-its-turn" | "throttled" } {
+    const { where, attempts: attempt } = message;
     const { wall, mono } = this.driver;
     switch (where.at) {
       case "gone":
@@ -249,13 +285,17 @@ export class ExplainedQueue {
           until: where.clock === "wall" ? where.due : Math.ceil(where.due - this.steady + wall),
         };
       case "waiting":
-        return this.#predictWaiting(key, message.bytes);
+        return this.#predictWaiting(message);
     }
   }
 
-  #predictWaiting(key: string, bytes: number): Explanation | { readonly why: "not-its-turn" } {
+  #predictWaiting(message: Known): Explanation | { readonly why: "not-its-turn" | "throttled" } {
+    const { key, bytes } = message;
     if (this.paused) return { why: "queue-paused" };
     if (this.pausedKeys.has(key)) return { why: "key-paused", fairnessKey: key };
+    if (this.lacksTokens(message)) return { why: "throttled" };
+    const full = this.full(key);
+    if (full !== undefined) return full;
     if (this.workers.length === 0) return { why: "no-consumer" };
     const because: Partial<Record<Refusal, number>> = {};
     for (const worker of this.workers) {
@@ -264,6 +304,25 @@ export class ExplainedQueue {
       because[refusal] = (because[refusal] ?? 0) + 1;
     }
     return { why: "no-credit", consumers: this.workers.length, because };
+  }
+
+  lacksTokens({ throttled }: Known): boolean {
+    return throttled && this.rate !== undefined && this.tokens < 1 - 1e-9;
+  }
+
+  full(key: string): Explanation | undefined {
+    const held = this.messages.filter(({ where }) => where.at === "leased");
+    const own = held.filter((each) => each.key === key);
+    const { queue, each } = this.caps;
+    const workers = (of: readonly Known[]): string[] => [
+      ...new Set(of.map(({ where }) => (where.at === "leased" ? where.by.name : ""))),
+    ];
+    const why = "concurrency-full";
+    if (queue > 0 && held.length >= queue) {
+      return { why, cap: queue, fairnessKey: undefined, workers: workers(held).sort() };
+    }
+    if (each === 0 || own.length < each) return undefined;
+    return { why, cap: each, fairnessKey: key, workers: workers(own).sort() };
   }
 
   explain(about: { readonly id: string } | { readonly fairnessKey: string }, queue = "q"): Explanation {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { WatchConfigResponse } from "@fila/sdk/gen";
 import { GrantedPrincipal } from "../access/granted-principal.ts";
-import { refusalOf, startLive } from "../testing/live-server.ts";
+import { leaseAll, refusalOf, startLive } from "../testing/live-server.ts";
 import type { LiveServer } from "../testing/live-server.ts";
 
 /** A watch that the test reads as far as it likes. */
@@ -219,4 +219,24 @@ test("a watch ends when the broker drains, when the store fails, and when its ca
   assert.equal(await ended(() => principal.replaceGrants([{ kind: "admin", pattern: "some.*" }])), "PERMISSION_DENIED");
   principal.replaceGrants([{ kind: "admin", pattern: "*" }]);
   assert.equal(await ended(() => live.broker.stop(0)), "DRAINING");
+});
+
+test("a limit holds what names its key; GetStats and Explain show where it stands, until it is removed", async (t) => {
+  const { admin, fila } = await startLive(t);
+  await admin.createQueue({ name: "q" });
+  await admin.setConfig({ key: "throttle.mail", value: "0.001,1" });
+  for (let n = 0; n < 3; n += 1) await fila.enqueue({ queue: "q", fairnessKey: "k", throttleKeys: ["mail", "none"] });
+  assert.equal((await leaseAll(fila, "q")).length, 1);
+  const [stats, ...others] = (await admin.getStats({ queue: "q" })).perThrottleStats;
+  assert.deepEqual(others, []);
+  assert.ok(stats !== undefined && stats.tokens < 1);
+  assert.deepEqual([stats.key, stats.ratePerSecond, stats.burst, stats.waiting], ["mail", 0.001, 1, 1n]);
+  const { reason, text } = await admin.explain({ queue: "q", about: { case: "fairnessKey", value: "k" } });
+  assert.ok(reason.case === "throttled", text);
+  const { throttleKey, ratePerSecond, burst, placeInLine, nextAt } = reason.value;
+  assert.deepEqual([throttleKey, ratePerSecond, burst, placeInLine], ["mail", 0.001, 1, 1n]);
+  assert.ok(nextAt !== undefined && /throttle key "mail" \(0.001 a second, 1 at once/.test(text), text);
+  await admin.setConfig({ key: "throttle.mail", value: "" });
+  assert.equal((await leaseAll(fila, "q")).length, 2);
+  assert.deepEqual((await admin.getStats({ queue: "q" })).perThrottleStats, []);
 });

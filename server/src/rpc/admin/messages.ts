@@ -96,6 +96,12 @@ function reasonOf(
       return { case: "queuePaused", value: {} };
     case "key-paused":
       return { case: "keyPaused", value: { fairnessKey: explanation.fairnessKey } };
+    case "throttled": {
+      const { throttleKey, tokens, rate, burst, place, nextAt } = explanation;
+      const next = nextAt === undefined ? {} : { nextAt: timestampFromMs(nextAt) };
+      const numbers = { tokens, ratePerSecond: rate, burst, placeInLine: BigInt(place) };
+      return { case: "throttled", value: { throttleKey, ...numbers, ...next } };
+    }
     case "concurrency-full": {
       const { cap, fairnessKey = "", workers } = explanation;
       return { case: "concurrencyFull", value: { cap, fairnessKey, workerIds: [...workers] } };

@@ -131,6 +131,11 @@ function statsResponse(stats: QueueStats) {
       currentDeficit: BigInt(Math.trunc(deficit)),
       weight,
     })),
+    perThrottleStats: stats.throttles.map(({ rate, waiting, ...rest }) => ({
+      ...rest,
+      ratePerSecond: rate,
+      waiting: BigInt(waiting),
+    })),
     leaderNodeId: BigInt(ONLY_NODE),
     replicationCount: ONLY_NODE,
     truncated: stats.truncated,

@@ -140,6 +140,7 @@ export class FakeBroker implements Broker {
       deciding: 0,
       paused: false,
       keys: waiting.length > 0 ? [{ key: "default", pending: waiting.length, deficit: 1, weight: 1 }] : [],
+      throttles: [],
       truncated: false,
     };
     return { ok: true, value };
