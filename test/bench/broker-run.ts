@@ -19,6 +19,8 @@ export interface Load<Result extends Throughput> {
   task(broker: Pick<BrokerProcess, "url" | "pid">): unknown;
   /** Environment of the broker. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Made before the load begins; default: one queue without settings. */
+  readonly prepare?: (url: string) => Promise<void>;
   /** What the broker must hold afterwards; undefined: not looked at. */
   depth?(result: Result): number;
 }
@@ -28,7 +30,7 @@ export function runLoad<Result extends Throughput>(bench: Bench, load: Load<Resu
     const serverProfile = bench.profile(`${load.name}-server`);
     const broker = await startBroker(path.join(directory, "data"), load.settings, serverProfile);
     try {
-      await onAdmin(broker.url, (admin) => admin.createQueue(queue));
+      await (load.prepare?.(broker.url) ?? onAdmin(broker.url, (admin) => admin.createQueue(queue)));
       const clientProfile = bench.profile(`${load.name}-client`);
       const result = await runProgram<Result>(load.program, load.task(broker), clientProfile);
       if (load.depth !== undefined) await assertDepth(broker.url, load.depth(result));

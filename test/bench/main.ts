@@ -9,6 +9,7 @@ import { delays } from "./benchmarks/delays.ts";
 import { endToEnd } from "./benchmarks/end-to-end.ts";
 import { keysEnqueue, keysLifecycle } from "./benchmarks/fairness-keys.ts";
 import { hookEngine } from "./benchmarks/hook-engine.ts";
+import { hooks } from "./benchmarks/hooks.ts";
 import { idempotency } from "./benchmarks/idempotency.ts";
 import { idle } from "./benchmarks/idle.ts";
 import { memory } from "./benchmarks/memory.ts";
@@ -34,6 +35,7 @@ const benchmarks: readonly Benchmark[] = [
   keysLifecycle,
   metricsCost,
   hookEngine,
+  hooks,
   ...memory,
   idempotency,
   idle,

@@ -1,5 +1,5 @@
 // Counts what completes within a window of time, after a warm-up of the same load.
-import { cpuTimeUs, nowUs } from "./process-cost.ts";
+import { cpuTimeUs, mainThreadCpuUs, nowUs } from "./process-cost.ts";
 
 export interface WindowOptions {
   readonly warmUpSeconds: number;
@@ -13,6 +13,8 @@ export interface Throughput {
   /** CPU time of all threads per counted thing, microseconds. */
   readonly clientCpuUs: number;
   readonly serverCpuUs: number | undefined;
+  /** The same of the server's main thread alone. */
+  readonly serverMainUs: number | undefined;
   /** The window, on the clock of `nowUs`. */
   readonly fromUs: number;
   readonly toUs: number;
@@ -26,6 +28,7 @@ interface Edge {
   readonly us: number;
   readonly client: number;
   readonly server: number | undefined;
+  readonly serverMain: number | undefined;
 }
 
 /** warming up ─first count after the warm-up─▶ measuring ─first count after the window─▶ over. */
@@ -72,6 +75,7 @@ export class MeasuringWindow {
       perSecond: (count * 1e6) / (to.us - from.us),
       clientCpuUs: (to.client - from.client) / count,
       serverCpuUs: from.server === undefined ? undefined : (to.server! - from.server) / count,
+      serverMainUs: from.serverMain === undefined ? undefined : (to.serverMain! - from.serverMain) / count,
       fromUs: from.us,
       toUs: to.us,
       count,
@@ -85,6 +89,7 @@ export class MeasuringWindow {
       us,
       client: cpuTimeUs(process.pid),
       server: serverPid === undefined ? undefined : cpuTimeUs(serverPid),
+      serverMain: serverPid === undefined ? undefined : mainThreadCpuUs(serverPid),
     };
   }
 }

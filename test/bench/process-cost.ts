@@ -12,6 +12,11 @@ export function cpuTimeUs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * tickUs;
 }
 
+/** CPU time of the main thread of a process so far, in microseconds. */
+export function mainThreadCpuUs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "latin1").split(" ")[0]) / 1_000;
+}
+
 /** How long the main thread of a process could run and had no processor so far, milliseconds. */
 export function waitedForProcessorMs(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[1]) / 1e6;

@@ -274,6 +274,7 @@ const cases: readonly Case[] = [
   {
     ...{ wrong: "a script", method: "CreateQueue", request: { name: "new", config: { onEnqueueScript: "return 1" } } },
     ...{ code: Code.InvalidArgument, reason: "SCRIPT_INVALID", says: /on_enqueue_script.*correct the script/ },
+    field: "config.on_enqueue_script",
   },
   {
     ...{ wrong: "a method that is not there yet", method: "CreateApiKey", request: { name: "a" } },

@@ -22,8 +22,11 @@ import { WireHeaders } from "./wire-fields.ts";
 
 /** For how long one script is served in a row, unless a single call takes longer. */
 const sliceMs = 10;
-/** Results that are told at once; and the longest that one waits for others. */
+/** Results that are told at once, and for how long one waits for others at most. */
 const resultsAtOnce = 64;
+const untoldMs = 1;
+/** A call that took so long is long: what was done before is told first. */
+const longCallMs = 0.2;
 
 export type EngineFactory = (world: ScriptWorld, budgets: Budgets) => ScriptEngine;
 
@@ -63,7 +66,9 @@ class Slot {
   failures: number;
   fallbackFailures = 0;
   jobs = new Fifo<Job>();
-  /** Stands in the ring. */
+  /** How long its last call took. */
+  callMs = 0;
+  /** Stands in the ring, or was served last. */
   waits = false;
 
   constructor(definition: SlotDefinition) {
@@ -85,6 +90,8 @@ export class Runner {
   #trial: { readonly config: ReadonlyMap<string, string>; readonly read: Set<string> } | undefined;
   readonly #slots = new Map<number, Slot>();
   readonly #ring = new Fifo<Slot>();
+  /** It had its turn last. */
+  #served: Slot | undefined;
   readonly #results = new ResultBatch();
   #toldAt: number;
 
@@ -138,15 +145,21 @@ export class Runner {
 
   /** Does what one turn of the ring gives; false: nothing is left to do. */
   slice(): boolean {
-    const slot = this.#ring.shift();
-    if (slot !== undefined) {
-      slot.waits = false;
-      this.#serve(slot);
-      if (slot.jobs.size > 0) this.#enlist(slot);
+    // Behind all that have come while it was served, whatever has come for itself.
+    if (this.#served !== undefined) {
+      this.#served.waits = false;
+      if (this.#served.jobs.size > 0) this.#enlist(this.#served);
     }
-    const left = this.#ring.size > 0;
+    const slot = this.#ring.shift();
+    this.#served = slot;
+    if (slot !== undefined) {
+      // What is done does not wait for what will take long.
+      if (slot.callMs >= longCallMs && this.#results.size > 0) this.#tell();
+      this.#serve(slot);
+    }
+    const left = this.#ring.size > 0 || (slot !== undefined && slot.jobs.size > 0);
     const { size } = this.#results;
-    if (size > 0 && (!left || size >= resultsAtOnce || this.#host.mono() - this.#toldAt >= sliceMs)) this.#tell();
+    if (size > 0 && (!left || size >= resultsAtOnce || this.#host.mono() - this.#toldAt >= untoldMs)) this.#tell();
     return left;
   }
 
@@ -164,8 +177,9 @@ export class Runner {
       host.begins(job.id);
       this.#do(slot, job, before);
       const now = host.mono();
+      slot.callMs = now - before;
       // One that would go beyond the slice waits for the next one.
-      if (now - start + (now - before) > sliceMs || this.#results.size >= resultsAtOnce) return;
+      if (now - start + slot.callMs > sliceMs || this.#results.size >= resultsAtOnce) return;
       before = now;
     }
   }
@@ -224,6 +238,7 @@ export class Runner {
     this.#slots.set(definition.slot, slot);
     if (before === undefined) return;
     slot.jobs = before.jobs;
+    slot.callMs = before.callMs;
     before.jobs = new Fifo();
     if (slot.jobs.size > 0) this.#enlist(slot);
   }

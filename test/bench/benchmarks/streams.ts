@@ -31,6 +31,9 @@ interface Variant {
   readonly keys: number;
   /** Environment of the broker. */
   readonly settings?: Readonly<Record<string, string>>;
+  readonly prepare?: (url: string) => Promise<void>;
+  /** Messages have headers of so many tenants. */
+  readonly tenants?: number;
 }
 
 interface LifecycleVariant extends Omit<Variant, "client"> {
@@ -55,13 +58,14 @@ export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant):
 }
 
 export function runLifecycle(bench: Bench, variant: LifecycleVariant): Promise<Throughput> {
-  const { name, client, keys, backlog, settings = {} } = variant;
+  const { name, client, keys, backlog, settings = {}, prepare, tenants = 0 } = variant;
   return runLoad<Throughput>(bench, {
     name,
     settings,
+    ...(prepare !== undefined && { prepare }),
     program: lifecycleLoad,
     task: ({ url, pid }): LifecycleTask => ({
-      target: { url, queue, keys },
+      target: { url, queue, keys, tenants },
       client,
       frameSize,
       framesUnderWay,

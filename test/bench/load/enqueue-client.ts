@@ -25,6 +25,9 @@ export interface EnqueueTarget {
   readonly keys: number;
   /** What each message says besides. Of the client of bytes only. */
   readonly also?: { readonly delayMs?: bigint };
+  /** Each message has the headers of this many tenants in turn: four of them, two of which a script may want. Of the client
+   * of bytes only. */
+  readonly tenants?: number;
   /** Each message has an idempotency key of its own, of 36 bytes. Of the client of bytes only. */
   readonly idempotent?: boolean;
 }
@@ -32,6 +35,16 @@ export interface EnqueueTarget {
 /** All of one length, so that no number of keys makes messages longer. */
 export function fairnessKeyOf(at: number, keys: number): string {
   return keys === 0 ? "" : `tenant-${String(at % keys).padStart(6, "0")}`;
+}
+
+function headersOf(at: number, tenants: number): Record<string, string> {
+  if (tenants === 0) return {};
+  return {
+    tenant: `tenant-${at % tenants}`,
+    provider: `smtp-${at % 5}`,
+    "content-type": "application/json",
+    traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  };
 }
 
 type GeneratedFrame = MessageInitShape<typeof StreamEnqueueRequestSchema>;
@@ -64,11 +77,14 @@ export function bytesEnqueueClient({
   queue,
   keys,
   also = {},
+  tenants = 0,
   idempotent = false,
 }: EnqueueTarget): EnqueueClient<BytesFrame, { results: Uint8Array[] }> {
   const client = createClient(FilaServiceAsBytes, connectTransport(url));
   const body = cycle(
-    makePayloads().map((payload, at) => enqueueBody({ payload, fairnessKey: fairnessKeyOf(at, keys), ...also })),
+    makePayloads().map((payload, at) =>
+      enqueueBody({ payload, fairnessKey: fairnessKeyOf(at, keys), headers: headersOf(at, tenants), ...also }),
+    ),
   );
   const next = idempotent ? () => withIdempotencyKey(body(), randomUUID()) : body;
   let frame = 0n;
