@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 import type { Column, Row } from "./table.ts";
 
 export interface List<T> {
-  readonly items: AsyncIterable<T>;
+  readonly items: AsyncIterable<T> | Iterable<T>;
   readonly limit: number;
   readonly columns: readonly Column[];
   readonly row: (item: T) => Row;
@@ -17,11 +17,11 @@ export interface List<T> {
 export class Limited<T> {
   /** There are more than the limit. */
   truncated = false;
-  readonly #items: AsyncIterable<T>;
+  readonly #items: AsyncIterable<T> | Iterable<T>;
   readonly #limit: number;
   readonly #stdout: Writable;
 
-  constructor(items: AsyncIterable<T>, limit: number, stdout: Writable) {
+  constructor(items: AsyncIterable<T> | Iterable<T>, limit: number, stdout: Writable) {
     this.#items = items;
     this.#limit = limit;
     this.#stdout = stdout;

@@ -1,7 +1,9 @@
 // Settings of a queue as flags, and how they are told.
 import { Flags } from "@oclif/core";
-import type { Admin, QueueDescription, QueueSettings } from "@fila/sdk/admin";
+import type { Admin, HookErrorPolicy, QueueDescription, QueueSettings } from "@fila/sdk/admin";
 import { durationFlag } from "./flags.ts";
+import { describeHook } from "./hook-text.ts";
+import { scriptFlag } from "./script-source.ts";
 import { exactSpan } from "./spans.ts";
 
 const [hour, day] = [3_600_000, 86_400_000];
@@ -39,7 +41,28 @@ export const settingFlags = {
     ...durationFlag("retention", "How long its dead letters are kept; 0 = for ever. Default: 14d.", 0, 3650 * day),
     helpGroup,
   },
+  "on-enqueue": { ...scriptFlag("on-enqueue", "Script that decides what a message is; '' = none."), helpGroup },
+  "on-failure": {
+    ...scriptFlag("on-failure", "Script that decides what follows a failed attempt; '' = none."),
+    helpGroup,
+  },
+  "on-hook-error": Flags.custom<HookErrorPolicy>({
+    description: "What holds when a script fails. Default: default.",
+    options: ["default", "last_good", "reject"],
+    helpGroup,
+  })(),
+  "hooks-see-payload": Flags.boolean({
+    description: "Scripts see payloads, up to 64 KiB. Default: they do not.",
+    allowNo: true,
+    helpGroup,
+  }),
+  "max-in-flight": capFlag("Leased messages at a time; 0 = no limit. Default: no limit."),
+  "max-in-flight-per-key": capFlag("Leased messages of each fairness key at a time; 0 = no limit. Default: no limit."),
 };
+
+export function capFlag(description: string) {
+  return Flags.integer({ description, min: 0, max: 1_000_000, helpGroup });
+}
 
 export interface SettingValues {
   readonly "visibility-timeout": number | undefined;
@@ -49,6 +72,12 @@ export interface SettingValues {
   readonly "idempotency-window": number | undefined;
   readonly "dead-letter-expired": boolean | undefined;
   readonly retention: number | undefined;
+  readonly "on-enqueue": string | undefined;
+  readonly "on-failure": string | undefined;
+  readonly "on-hook-error": HookErrorPolicy | undefined;
+  readonly "hooks-see-payload": boolean | undefined;
+  readonly "max-in-flight": number | undefined;
+  readonly "max-in-flight-per-key": number | undefined;
 }
 
 const deadLetterSuffix = ".dlq";
@@ -71,6 +100,12 @@ export function settingsOf(queue: string, flags: SettingValues): QueueSettings {
     maxBackoff: flags["max-backoff"],
     idempotencyWindow: flags["idempotency-window"],
     expiredMessages: expired === undefined ? undefined : expired ? "dead_letter" : "drop",
+    onEnqueue: flags["on-enqueue"],
+    onFailure: flags["on-failure"],
+    onHookError: flags["on-hook-error"],
+    hooksSeePayload: flags["hooks-see-payload"],
+    maxInFlight: flags["max-in-flight"],
+    maxInFlightPerKey: flags["max-in-flight-per-key"],
     ...(isDeadLetterQueue(queue) && { retention: flags.retention }),
   };
 }
@@ -90,5 +125,23 @@ export function describeSettings(described: QueueDescription, retentionMs: numbe
     `Idempotency window: ${exactSpan(idempotencyWindowMs)}`,
     `Expired messages: ${described.expiredMessages === "drop" ? "dropped" : "dead-lettered"}`,
     `Dead letters kept: ${retentionMs === 0 ? "for ever" : exactSpan(retentionMs)}`,
+    ...describeCaps(described),
+    ...describeHooks(described),
+  ];
+}
+
+function describeCaps({ maxInFlight, maxInFlightPerKey }: QueueDescription): string[] {
+  return [
+    ...(maxInFlight === 0 ? [] : [`In flight at most: ${maxInFlight}`]),
+    ...(maxInFlightPerKey === 0 ? [] : [`In flight at most, per key: ${maxInFlightPerKey}`]),
+  ];
+}
+
+function describeHooks({ onEnqueue, onFailure, onHookError }: QueueDescription): string[] {
+  if (onEnqueue === undefined && onFailure === undefined) return [];
+  return [
+    ...(onEnqueue === undefined ? [] : describeHook("on_enqueue", onEnqueue)),
+    ...(onFailure === undefined ? [] : describeHook("on_failure", onFailure)),
+    `On errors of scripts: ${onHookError}`,
   ];
 }

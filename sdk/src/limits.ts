@@ -34,6 +34,9 @@ export const limits = {
   maxBackoffMs: 604_800_000,
   idempotencyWindowMs: 604_800_000,
   retentionMs: 315_360_000_000,
+  scriptBytes: 65_536,
+  /** Leased messages of a queue, or of a fairness key, at a time. */
+  inFlight: 1_000_000,
 } as const;
 
 /** Throws FilaError invalid_argument INVALID_QUEUE_NAME. */

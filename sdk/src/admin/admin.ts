@@ -7,6 +7,15 @@ import type { Connection } from "../transport/connection.ts";
 import { AdminCalls } from "./calls.ts";
 import { explanationOf, type Explanation, type ExplainSubject } from "./explanation.ts";
 import {
+  hookFailure,
+  hookTrial,
+  trialRequest,
+  type HookFailure,
+  type HookName,
+  type HookTrial,
+  type HookTrialOptions,
+} from "./hooks.ts";
+import {
   fairnessKeySummary,
   idempotencyKeyUse,
   type FairnessKeyChanges,
@@ -67,14 +76,17 @@ export class Admin {
     this.#health = createClient(Health, connection.unary);
   }
 
-  /** With its dead-letter queue. Rejects with already_exists QUEUE_EXISTS, invalid_argument INVALID_QUEUE_NAME. */
+  /** With its dead-letter queue. Rejects with already_exists QUEUE_EXISTS, invalid_argument INVALID_QUEUE_NAME, SCRIPT_INVALID. */
   async createQueue(name: string, options: CreateQueueOptions = {}): Promise<void> {
     checkQueueName(name);
     const config = queueConfig(options);
     await this.#calls.write((client, call) => client.createQueue({ name, config }, call));
   }
 
-  /** Changes settings; what is left out stays as it is. They act on messages that are there already. */
+  /**
+   * Changes settings; what is left out stays as it is. They act on messages that are there already; a new script is asked
+   * from the next message on. Rejects with invalid_argument SCRIPT_INVALID.
+   */
   async updateQueue(queue: string, changes: QueueSettings): Promise<void> {
     checkQueueName(queue);
     const request = { queue, ...queueChanges(changes) };
@@ -135,11 +147,13 @@ export class Admin {
     }
   }
 
-  /** Sets a weight or a pause on one fairness key, whether it has messages or not. Rejects with resource_exhausted TOO_MANY_KEYS. */
-  async setKey(queue: string, fairnessKey: string, { weight, paused }: FairnessKeyChanges): Promise<void> {
+  /** Sets a weight, a cap or a pause on one fairness key, whether it has messages or not. Rejects with resource_exhausted TOO_MANY_KEYS. */
+  async setKey(queue: string, fairnessKey: string, changes: FairnessKeyChanges): Promise<void> {
+    const { weight, paused, maxInFlight } = changes;
     checkQueueName(queue);
     if (weight !== undefined) checkCount("weight", weight, 0, limits.weight);
-    const request = { queue, fairnessKey, ...known({ weight, paused }) };
+    if (maxInFlight !== undefined) checkCount("maxInFlight", maxInFlight, 0, limits.inFlight);
+    const request = { queue, fairnessKey, ...known({ weight, paused, maxInFlight }) };
     await this.#calls.write((client, call) => client.setKey(request, call));
   }
 
@@ -209,6 +223,22 @@ export class Admin {
   async releaseIdempotencyKey(queue: string, idempotencyKey: string): Promise<void> {
     checkQueueName(queue);
     await this.#calls.write((client, call) => client.releaseIdempotencyKey({ queue, idempotencyKey }, call));
+  }
+
+  /**
+   * Calls a script once, on a message that does not exist, apart from all traffic. A script that fails is an outcome; what
+   * does not compile rejects with invalid_argument SCRIPT_INVALID.
+   */
+  async testHook(hook: HookName, trial: HookTrialOptions): Promise<HookTrial> {
+    const request = trialRequest(hook, trial);
+    return hookTrial(hook, await this.#calls.read((client, call) => client.testHook(request, call)));
+  }
+
+  /** The last calls of its scripts that failed, newest first: at most 16 of each hook, since the broker started. */
+  async hookErrors(queue: string): Promise<HookFailure[]> {
+    checkQueueName(queue);
+    const { errors } = await this.#calls.read((client, call) => client.listHookErrors({ queue }, call));
+    return errors.map(hookFailure);
   }
 
   /** Sets a key of 1 to 256 bytes to a value of at most 1,024; "" deletes it. Rejects with resource_exhausted TOO_MANY_KEYS. */

@@ -4,6 +4,19 @@
 export type { Admin, HealthStatus } from "./admin.ts";
 export { connectAdmin, type AdminConnection, type ConnectAdminOptions } from "./connect-admin.ts";
 export type { ExplainSubject, Explanation, ExplanationReason } from "./explanation.ts";
+export type {
+  EnqueueDecision,
+  FailureDecision,
+  HookBreakerState,
+  HookDescription,
+  HookErrorPolicy,
+  HookFailure,
+  HookFailureReason,
+  HookName,
+  HookTrial,
+  HookTrialOptions,
+  HookTrialOutcome,
+} from "./hooks.ts";
 export type { FairnessKeyChanges, FairnessKeySummary, IdempotencyKeyUse } from "./keys.ts";
 export type {
   DeadLetterReason,
@@ -24,6 +37,7 @@ export type {
   QueueSettings,
   QueueStats,
   QueueSummary,
+  ThrottleStats,
 } from "./queues.ts";
 export type { RedriveOptions, RedriveProgress } from "./redrive.ts";
 export type { ConfigChange, ConfigEntry, ConfigSnapshot, ConfigValue, WatchConfigOptions } from "./runtime-config.ts";

@@ -8,6 +8,8 @@ export interface FairnessKeyChanges {
   readonly weight?: number | undefined;
   /** true: none of the key's messages is delivered. */
   readonly paused?: boolean | undefined;
+  /** Leased messages of the key at a time, at most 1,000,000; 0 gives it back to the queue's `maxInFlightPerKey`. */
+  readonly maxInFlight?: number | undefined;
 }
 
 /** One line of `listKeys`. */
@@ -21,6 +23,10 @@ export interface FairnessKeySummary {
   /** Cost units that the key may still use in its turn. */
   readonly deficit: number;
   readonly paused: boolean;
+  /** Messages leased. */
+  readonly inFlight: number;
+  /** As many of its messages may be leased at a time; 0 = no limit. */
+  readonly maxInFlight: number;
 }
 
 /** One line of `listIdempotencyKeys`. */
@@ -33,8 +39,9 @@ export interface IdempotencyKeyUse {
 }
 
 export function fairnessKeySummary(info: KeyInfo): FairnessKeySummary {
-  const { key, ready, total, weight, currentDeficit, paused } = info;
-  return { key, ready: Number(ready), total: Number(total), weight, deficit: Number(currentDeficit), paused };
+  const { key, ready, total, weight, currentDeficit, paused, inFlight, maxInFlight } = info;
+  const [deficit, leased] = [Number(currentDeficit), Number(inFlight)];
+  return { key, ready: Number(ready), total: Number(total), weight, deficit, paused, inFlight: leased, maxInFlight };
 }
 
 export function idempotencyKeyUse({ idempotencyKey, messageId, expiresAt }: IdempotencyKeyInfo): IdempotencyKeyUse {

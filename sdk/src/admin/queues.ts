@@ -10,6 +10,14 @@ import {
   type UpdateQueueRequestSchema,
 } from "../gen/index.ts";
 import { checkCount, invalidField, limits } from "../limits.ts";
+import { utf8Size } from "../wire/frame-writer.ts";
+import {
+  hookDescription,
+  hookErrorMode,
+  hookErrorPolicy,
+  type HookDescription,
+  type HookErrorPolicy,
+} from "./hooks.ts";
 import { known } from "./wire-values.ts";
 
 /** What becomes of messages whose time to live is over. */
@@ -31,6 +39,18 @@ export interface QueueSettings {
   readonly idempotencyWindow?: Duration | undefined;
   /** Dead-letter queues only: how long entries are kept; 0 = for ever, at most ten years. Default: 14 days. */
   readonly retention?: Duration | undefined;
+  /** Lua that decides what a message is when it comes in, at most 64 KiB; "" = none. Default: none. */
+  readonly onEnqueue?: string | undefined;
+  /** Lua that decides what becomes of a message whose attempt has ended, at most 64 KiB; "" = none. Default: none. */
+  readonly onFailure?: string | undefined;
+  /** What holds when a script fails. Default: "default". */
+  readonly onHookError?: HookErrorPolicy | undefined;
+  /** Scripts see payloads, up to 64 KiB. Default: false. */
+  readonly hooksSeePayload?: boolean | undefined;
+  /** Leased messages at a time, at most 1,000,000; 0 = no limit. Default: 0. */
+  readonly maxInFlight?: number | undefined;
+  /** Leased messages of each fairness key at a time, at most 1,000,000; 0 = no limit. `setKey` sets it for one. Default: 0. */
+  readonly maxInFlightPerKey?: number | undefined;
 }
 
 /** Settings of a new queue. */
@@ -59,6 +79,17 @@ export interface FairnessKeyStats {
   readonly weight: number;
 }
 
+/** A token bucket that holds messages of a queue back, or may. */
+export interface ThrottleStats {
+  readonly key: string;
+  /** What it holds now. */
+  readonly tokens: number;
+  readonly ratePerSecond: number;
+  readonly burst: number;
+  /** Messages, of all queues, at the head of their line that wait for it now. */
+  readonly waiting: number;
+}
+
 export interface QueueStats extends QueueSummary {
   /** Messages that wait for a time or for the end of a delay. */
   readonly delayed: number;
@@ -71,6 +102,8 @@ export interface QueueStats extends QueueSummary {
   readonly keys: readonly FairnessKeyStats[];
   /** There are more keys than `keys` shows. */
   readonly truncated: boolean;
+  /** Buckets among the throttle keys of its messages, those that are waited for most first; at most 100. */
+  readonly throttles: readonly ThrottleStats[];
 }
 
 /** What an operator set on a fairness key. */
@@ -79,6 +112,8 @@ export interface FairnessKeySettings {
   /** undefined: the key's own, which its messages set. */
   readonly weight: number | undefined;
   readonly paused: boolean;
+  /** Leased messages of the key at a time; undefined: the queue's `maxInFlightPerKey`. */
+  readonly maxInFlight: number | undefined;
 }
 
 /** A queue's settings, durations in milliseconds; see QueueSettings. */
@@ -97,6 +132,14 @@ export interface QueueDescription {
   readonly deadLetterQueue: string | undefined;
   /** Fairness keys with settings of their own; at most 1,000. */
   readonly keys: readonly FairnessKeySettings[];
+  /** undefined: it has no such script. */
+  readonly onEnqueue: HookDescription | undefined;
+  readonly onFailure: HookDescription | undefined;
+  readonly onHookError: HookErrorPolicy;
+  readonly hooksSeePayload: boolean;
+  /** 0 = no limit. */
+  readonly maxInFlight: number;
+  readonly maxInFlightPerKey: number;
 }
 
 /** Throws FilaError invalid_argument. */
@@ -106,6 +149,7 @@ export function queueConfig(settings: QueueSettings): MessageInitShape<typeof Qu
   return {
     visibilityTimeoutMs,
     ...numbers,
+    ...scriptsOf(settings),
     ...(expiredMessages !== undefined && {
       expiredMessages: deadLetters(expiredMessages) ? ExpiredMessages.DEAD_LETTER : ExpiredMessages.DROP,
     }),
@@ -116,11 +160,35 @@ export function queueConfig(settings: QueueSettings): MessageInitShape<typeof Qu
 export function queueChanges(settings: QueueSettings): MessageInitShape<typeof UpdateQueueRequestSchema> {
   const { expiredMessages } = settings;
   const deadLetterExpired = expiredMessages === undefined ? undefined : deadLetters(expiredMessages);
-  return { ...numbersOf(settings), ...known({ deadLetterExpired }) };
+  return { ...numbersOf(settings), ...scriptsOf(settings), ...known({ deadLetterExpired }) };
+}
+
+function scriptsOf(settings: QueueSettings) {
+  const { onEnqueue, onFailure, onHookError, hooksSeePayload } = settings;
+  return known({
+    onEnqueueScript: checkScript("onEnqueue", onEnqueue),
+    onFailureScript: checkScript("onFailure", onFailure),
+    onHookError: onHookError === undefined ? undefined : hookErrorMode(onHookError),
+    hooksSeePayload,
+  });
+}
+
+function checkScript(field: string, script: string | undefined): string | undefined {
+  if (script === undefined) return undefined;
+  if (typeof script !== "string" || !script.isWellFormed()) {
+    throw invalidField(field, "is not a text of valid Unicode; give the source of a Lua script");
+  }
+  const size = utf8Size(script);
+  if (size <= limits.scriptBytes) return script;
+  throw invalidField(field, `is ${size} bytes long; at most ${limits.scriptBytes} are allowed`);
 }
 
 function numbersOf(settings: QueueSettings) {
   const { maxAttempts } = settings;
+  const cap = (name: "maxInFlight" | "maxInFlightPerKey"): number | undefined => {
+    const value = settings[name];
+    return value === undefined ? undefined : checkCount(name, value, 0, limits.inFlight);
+  };
   const ms = (value: Duration | undefined, name: string, maximumMs: number): bigint | undefined =>
     value === undefined ? undefined : BigInt(milliseconds(value, name, maximumMs));
   return known({
@@ -130,6 +198,8 @@ function numbersOf(settings: QueueSettings) {
     maxBackoffMs: ms(settings.maxBackoff, "maxBackoff", limits.maxBackoffMs),
     idempotencyWindowMs: ms(settings.idempotencyWindow, "idempotencyWindow", limits.idempotencyWindowMs),
     retentionMs: ms(settings.retention, "retention", limits.retentionMs),
+    maxInFlight: cap("maxInFlight"),
+    maxInFlightPerKey: cap("maxInFlightPerKey"),
   });
 }
 
@@ -160,6 +230,13 @@ export function queueStats(name: string, stats: GetStatsResponse): QueueStats {
       weight: key.weight,
     })),
     truncated: stats.truncated,
+    throttles: stats.perThrottleStats.map(({ key, tokens, ratePerSecond, burst, waiting }) => ({
+      key,
+      tokens,
+      ratePerSecond,
+      burst,
+      waiting: Number(waiting),
+    })),
   };
 }
 
@@ -175,10 +252,17 @@ export function queueDescription(described: DescribeQueueResponse): QueueDescrip
     retentionMs: Number(described.retentionMs),
     paused: described.paused,
     deadLetterQueue: described.deadLetterQueue === "" ? undefined : described.deadLetterQueue,
-    keys: described.keys.map(({ fairnessKey, weight, paused }) => ({
+    keys: described.keys.map(({ fairnessKey, weight, paused, maxInFlight }) => ({
       key: fairnessKey,
       weight: weight === 0 ? undefined : weight,
       paused,
+      maxInFlight: maxInFlight === 0 ? undefined : maxInFlight,
     })),
+    onEnqueue: hookDescription(described.onEnqueue),
+    onFailure: hookDescription(described.onFailure),
+    onHookError: hookErrorPolicy(described.onHookError),
+    hooksSeePayload: described.hooksSeePayload,
+    maxInFlight: described.maxInFlight,
+    maxInFlightPerKey: described.maxInFlightPerKey,
   };
 }

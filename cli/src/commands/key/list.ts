@@ -24,13 +24,25 @@ export default class KeyList extends ClientCommand {
         { heading: "     READY", right: true },
         { heading: "     TOTAL", right: true },
         { heading: "WEIGHT", right: true },
+        { heading: "IN FLIGHT", right: true },
         { heading: "PAUSED" },
       ],
-      row: ({ key, ready, total, weight, paused }: FairnessKeySummary) => ({
-        cells: [key, String(ready), String(total), String(weight), paused ? "yes" : "no"],
+      row: ({ key, ready, total, weight, inFlight, maxInFlight, paused }: FairnessKeySummary) => ({
+        cells: [
+          key,
+          String(ready),
+          String(total),
+          String(weight),
+          inFlightText(inFlight, maxInFlight),
+          paused ? "yes" : "no",
+        ],
       }),
       none: `Queue "${args.queue}" has no fairness keys: it has no messages.`,
     };
     await this.printList(list, flags.json);
   }
+}
+
+function inFlightText(inFlight: number, most: number): string {
+  return most === 0 ? String(inFlight) : `${inFlight} of ${most}`;
 }

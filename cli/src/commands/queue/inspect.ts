@@ -1,4 +1,4 @@
-import type { Admin, FairnessKeySettings, QueueDescription, QueueStats } from "@fila/sdk/admin";
+import type { Admin, FairnessKeySettings, QueueDescription, QueueStats, ThrottleStats } from "@fila/sdk/admin";
 import { ClientCommand } from "../../client-command.ts";
 import { queueArg } from "../../flags.ts";
 import { printable, shellWord } from "../../printable.ts";
@@ -60,13 +60,23 @@ function describe(stats: QueueStats, settings: QueueDescription, dead: DeadLette
     ...describeSettings(settings, dead?.retentionMs ?? settings.retentionMs),
     ...(keys.length > 0 ? ["Fairness keys:", ...keys] : []),
     ...(stats.truncated ? [`  ... (those with most messages; "fila key list ${shellWord(stats.name)}" has all)`] : []),
+    ...(stats.throttles.length > 0 ? ["Throttles:", ...stats.throttles.map(throttle)] : []),
     ...(settings.keys.length > 0
       ? ["Fairness keys with settings of their own:", ...settings.keys.map(keySetting)]
       : []),
   ];
 }
 
-function keySetting({ key, weight, paused }: FairnessKeySettings): string {
-  const parts = [...(weight === undefined ? [] : [`weight ${weight}`]), ...(paused ? ["paused"] : [])];
+function throttle({ key, tokens, ratePerSecond, burst, waiting }: ThrottleStats): string {
+  const held = Math.floor(tokens * 10) / 10;
+  return `  ${printable(key)}: ${held} of ${burst} tokens, ${ratePerSecond} a second, ${waiting} waiting`;
+}
+
+function keySetting({ key, weight, paused, maxInFlight }: FairnessKeySettings): string {
+  const parts = [
+    ...(weight === undefined ? [] : [`weight ${weight}`]),
+    ...(maxInFlight === undefined ? [] : [`${maxInFlight} in flight at most`]),
+    ...(paused ? ["paused"] : []),
+  ];
   return `  ${printable(key)}: ${parts.join(", ")}`;
 }
