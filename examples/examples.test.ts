@@ -172,6 +172,43 @@ describe("examples", () => {
     ]);
   });
 
+  test("06-throttle-a-provider.ts: both limits are kept, and none waits for another tenant's", () => {
+    const shown = run("06-throttle-a-provider.ts");
+    assert.equal(
+      shown.replaceAll(/[\d.]+ s$/gm, "... s"),
+      [
+        "acme  12 messages in ... s",
+        "bolt  24 messages in ... s",
+        "cato  24 messages in ... s",
+        "all   60 messages in ... s",
+        "acme: at most 10 a second and 1 at once: true",
+        "all:  at most 40 a second and 4 at once: true",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("08-retry-policy-in-lua.ts: the script decides, and nothing comes early", () => {
+    const shown = run("08-retry-policy-in-lua.ts");
+    const waits = [...shown.matchAll(/after (\d+) ms/g)].map(([, ms]) => Number(ms));
+    assert.equal(
+      shown.replaceAll(/after \d+ ms/g, "after ..."),
+      [
+        "gone  HTTP 404 not found",
+        "busy  HTTP 429 slow down, after ... ok",
+        "down  HTTP 503, after ... HTTP 503, after ... HTTP 503, after ... ok",
+        "odd  connection reset, after ... connection reset",
+        "",
+        "dead letters:",
+        "gone  hook: HTTP 404 not found",
+        "odd  max_attempts: connection reset",
+        "",
+      ].join("\n"),
+    );
+    // Both ends are told in whole milliseconds.
+    for (const [at, due] of [200, 100, 200, 400, 20].entries()) assert.ok(waits[at]! > due - 2, `${waits[at]}, ${due}`);
+  });
+
   test("none is left out", () => {
     assert.deepEqual([...checked].toSorted(), names);
   });

@@ -5,7 +5,7 @@ import { UsageError } from "./command-failure.ts";
 
 /** The source itself, or "@" and the name of a file that holds it. "" = no script. */
 export function scriptFlag(name: string, description: string) {
-  return Flags.custom<string>({
+  return Flags.custom({
     description,
     helpValue: "LUA|@FILE",
     async parse(input) {

@@ -1,5 +1,8 @@
 // What operators do: look, explain, stop, remove, send back. docs/cli.md has the plain cases, and is run too.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { PassThrough } from "node:stream";
 import { after, before, test } from "node:test";
 import { connect, type Fila } from "@fila/sdk";
@@ -58,6 +61,10 @@ test("settings: what create and update were given is what inspect shows, retenti
     paused: false,
     deadLetterQueue: "set.dlq",
     keys: [],
+    onHookError: "default",
+    hooksSeePayload: false,
+    maxInFlight: 0,
+    maxInFlightPerKey: 0,
   });
   assert.deepEqual(deadLetters, { queue: "set.dlq", depth: 0, retentionMs: 0 });
   await run("queue update set --no-dead-letter-expired --retention 1d");
@@ -74,9 +81,19 @@ test("what cannot be meant is told by the name of its flag, before anything is a
     "queue create q --max-backoff 8d": /^fila: --max-backoff is 8d; it must be 0 to 7d\n/,
     "queue create q --retention soon": /^fila: --retention is "soon"; give milliseconds, or a unit/,
     "queue create q --max-attempts -1": /^fila: --max-attempts: expected an integer greater than or equal to 0/,
-    "queue update q": /there is nothing to change; give --visibility-timeout, .* or --retention/,
-    "key set q k": /there is nothing to set; give --weight, --pause or --resume/,
+    "queue update q": /there is nothing to change; give --visibility-timeout, .* or --max-in-flight-per-key/,
+    "key set q k": /there is nothing to set; give --weight, --max-in-flight, --pause or --resume/,
     "key set q k --weight 1001": /^fila: --weight: expected an integer less than or equal to 1000/,
+    "key set q k --max-in-flight -1": /^fila: --max-in-flight: expected an integer greater than or equal to 0/,
+    "queue update q --on-hook-error never": /one of: default, last_good, reject/,
+    "queue update q --on-enqueue @nowhere.lua":
+      /^fila: --on-enqueue @nowhere.lua: the script cannot be read: there is no such/,
+    "hook set q on_enqueue": /give the file of the script, or --none/,
+    "hook set q on_enqueue x.lua --none": /give the file of the script, or --none/,
+    "hook set q on_ack x.lua": /one of: on_enqueue, on_failure/,
+    "hook test on_enqueue": /give --script, or --queue for the script it has/,
+    "hook test on_failure --queue q --requested-delay 366d": /--requested-delay is 366d; it must be 0 to 365d/,
+    "hook test on_enqueue --queue q --config =x": /--config "=x" is not of the form name=value/,
     "search q --since yesterday": /^fila: --since is "yesterday"; give a time such as .* or how long ago/,
     "search q --state lost": /one of: ready, leased, delayed, deciding, unreadable/,
     "search q --header =x": /give NAME or NAME=VALUE/,
@@ -99,6 +116,75 @@ test("what cannot be meant is told by the name of its flag, before anything is a
     assert.deepEqual([status, stdout], [2, ""], line);
     assert.match(stderr, message, line);
   }
+});
+
+test("scripts: set from a file or stdin, shown as they were set, refused with their line, tried, and taken away", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "fila-hooks-"));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = path.join(folder, "tiers.lua");
+  const source = "function on_enqueue(msg)\n  return { fairness_key = msg.headers.tenant, cost = 2 }\nend\n";
+  writeFileSync(file, source);
+  await run("queue create hooked");
+  assert.equal((await run(`hook set hooked on_enqueue ${file}`)).stdout, 'Set on_enqueue of queue "hooked"\n');
+  assert.equal((await run("hook show hooked on_enqueue")).stdout, source);
+  const [shown] = await json("hook show hooked");
+  assert.equal((shown as { on_enqueue: { source: string } }).on_enqueue.source, source);
+  assert.match((await run("hook show hooked")).stdout, /^on_enqueue: [\da-f]{12}, called for every message$/m);
+  const id = await fila.enqueue("hooked", "x", { headers: { tenant: "acme" } });
+  assert.equal((await fila.admin.getMessage("hooked", id)).fairnessKey, "acme");
+
+  const tried = await run("hook test on_enqueue --queue hooked --header tenant=a=b");
+  assert.match(tried.stdout, /^Fairness key: "a=b"$.*^Cost: 2$/ms);
+  const piped = new PassThrough();
+  const child = new InsideRun("hook set hooked on_failure -".split(" "), piped, false);
+  piped.end("function on_failure(msg)\n  return {\nend");
+  const refused = await child.ended;
+  assert.equal(refused.status, 2);
+  assert.match(refused.stderr, /^fila: .*line 3: /);
+
+  assert.equal((await run("hook set hooked on_enqueue --none")).stdout, 'Removed on_enqueue from queue "hooked"\n');
+  assert.match((await run("hook show hooked")).stderr, /has no scripts/);
+  assert.match((await run("hook errors hooked")).stderr, /has failed since the broker started/);
+});
+
+test("scripts: a trial that fails ends with 1 and tells where; failures on traffic are listed", async () => {
+  const script = "function on_enqueue(msg) error(msg.headers.why) end";
+  await fila.admin.createQueue("failing", { onEnqueue: script });
+  const tried = await run("hook test on_enqueue --queue failing --header why=broken");
+  assert.equal(tried.status, 1);
+  assert.match(tried.stdout, /^Failed: line 1: .*broken.* \(error\)$/m);
+  const [trial] = await json("hook test on_enqueue --queue failing --header why=broken");
+  assert.equal((trial as { failure: { reason: string } }).failure.reason, "error");
+  await fila.enqueue("failing", "x", { headers: { why: "first" } });
+  await fila.enqueue("failing", "x", { headers: { why: "second" } });
+  const errors = await json("hook errors failing");
+  assert.equal(errors.length, 2);
+  assert.match(String(errors[0]!["message"]), /second/);
+  assert.match((await run("hook errors failing")).stdout, /on_enqueue +[\da-f]{12} +line 1: .*second.* \(error\)/);
+});
+
+test("caps and throttles: what is set is what inspect and key list show", async () => {
+  await run(
+    "queue create capped --max-in-flight 10 --max-in-flight-per-key 3 --on-hook-error reject --hooks-see-payload",
+  );
+  await run("key set capped tenant --max-in-flight 1");
+  await run("config set throttle.capped-provider 0,5");
+  for (const payload of ["a", "b"]) {
+    await fila.enqueue("capped", payload, { fairnessKey: "tenant", throttleKeys: ["capped-provider"] });
+  }
+  assert.equal((await fila.lease("capped", { maxMessages: 2 })).length, 1);
+  const { stdout } = await run("queue inspect capped");
+  assert.match(stdout, /^In flight at most: 10$/m);
+  assert.match(stdout, /^In flight at most, per key: 3$/m);
+  assert.match(stdout, /^ {2}tenant: 1 in flight at most$/m);
+  assert.match(stdout, /^ {2}capped-provider: 4 of 5 tokens, 0 a second, 0 waiting$/m);
+  assert.match((await run("key list capped")).stdout, /^tenant +\d +2 +1 +1 of 1 +no$/m);
+  const { settings } = (await json("queue inspect capped"))[0] as { settings: Record<string, unknown> };
+  assert.deepEqual([settings["onHookError"], settings["hooksSeePayload"]], ["reject", true]);
+  const explained = (await run("explain capped --key tenant")).stdout;
+  assert.match(explained, /"fila key set capped tenant --max-in-flight N" changes the cap/);
+  await run("key set capped tenant --max-in-flight 0");
+  assert.match((await run("key list capped")).stdout, /^tenant +\d +2 +1 +1 of 3 +no$/m);
 });
 
 test("a terminal is asked before messages go, and only yes is a yes", async () => {

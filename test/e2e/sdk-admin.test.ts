@@ -51,6 +51,12 @@ describe("admin: queues", () => {
       paused: false,
       deadLetterQueue: "q.dlq",
       keys: [],
+      onEnqueue: undefined,
+      onFailure: undefined,
+      onHookError: "default",
+      hooksSeePayload: false,
+      maxInFlight: 0,
+      maxInFlightPerKey: 0,
     } as const;
     assert.deepEqual(await admin.describeQueue("q"), created);
     await admin.updateQueue("q", { maxAttempts: 0, expiredMessages: "drop" });
@@ -67,6 +73,12 @@ describe("admin: queues", () => {
     await assert.rejects(admin.createQueue("q", { maxBackoff: "8d" }), { reason: "INVALID_DURATION" });
     await assert.rejects(admin.updateQueue("q", { expiredMessages: "keep" as "drop" }), { reason: "INVALID_FIELD" });
     await assert.rejects(admin.setKey("q", "k", { weight: 1001 }), { reason: "INVALID_FIELD" });
+    await assert.rejects(admin.setKey("q", "k", { maxInFlight: 1_000_001 }), { reason: "INVALID_FIELD" });
+    await assert.rejects(admin.createQueue("q", { maxInFlightPerKey: -1 }), { reason: "INVALID_FIELD" });
+    await assert.rejects(admin.createQueue("q", { onEnqueue: "-".repeat(65_537) }), /65537 bytes long; at most 65536/);
+    await assert.rejects(admin.updateQueue("q", { onHookError: "retry" as "reject" }), { reason: "INVALID_FIELD" });
+    await assert.rejects(admin.testHook("on_enqueue", {}), /give a script, or the queue/);
+    await assert.rejects(admin.testHook("on_ack" as "on_enqueue", { script: "" }), /"on_enqueue" or "on_failure"/);
     await assert.rejects(admin.peek("q", 0), { reason: "INVALID_FIELD" });
     const emptyFilters: MessageFilter[] = [{ ids: [] }, { fairnessKey: "" }, { states: [] }, { header: { name: "" } }];
     for (const filter of [...emptyFilters, { enqueuedAfter: new Date(NaN) }, { states: ["lost" as "ready"] }]) {
@@ -74,6 +86,86 @@ describe("admin: queues", () => {
       await assert.rejects(admin.redrive("q.dlq", { filter }).next(), { reason: "INVALID_FIELD" });
     }
     assert.deepEqual(await admin.getMessages("q", []), []);
+  });
+
+  test("scripts are set, described, tried, and what fails of them is told", async (t) => {
+    const { admin, fila } = await operated(t);
+    const onEnqueue = `function on_enqueue(msg)
+      if msg.headers.bad then error("bad header") end
+      return { fairness_key = msg.headers.tenant, weight = 3, throttle_keys = {}, cost = "dear" }
+    end`;
+    const onFailure = `function on_failure(msg) return { action = "retry", delay_ms = msg.requested_delay_ms } end`;
+    await admin.createQueue("q", { onEnqueue, onHookError: "reject" });
+    await admin.updateQueue("q", { onFailure, hooksSeePayload: true });
+    const headers = { tenant: "acme" };
+    const id = await fila.enqueue("q", "x", { headers, throttleKeys: ["not asked"], cost: 2 });
+    const { fairnessKey, weight, cost, throttleKeys } = await admin.getMessage("q", id);
+    assert.deepEqual([fairnessKey, weight, cost, throttleKeys], ["acme", 3, 2, []]);
+    await assert.rejects(fila.enqueue("q", "x", { headers: { bad: "yes" } }), {
+      code: "failed_precondition",
+      reason: "HOOK_FAILED",
+    });
+
+    const described = await admin.describeQueue("q");
+    assert.equal(described.onEnqueue?.source, onEnqueue);
+    const { breaker, calls, failures, warnings } = described.onEnqueue;
+    assert.deepEqual([breaker, calls, failures, warnings], ["closed", 2, 1, 1]);
+    assert.deepEqual([described.onHookError, described.hooksSeePayload], ["reject", true]);
+    const [failure, ...others] = await admin.hookErrors("q");
+    assert.deepEqual([others, failure?.hook, failure?.reason, failure?.line], [[], "on_enqueue", "error", 2]);
+    assert.equal(failure?.sha256, described.onEnqueue.sha256);
+    assert.ok(failure.at instanceof Date);
+
+    const decided = await admin.testHook("on_enqueue", { queue: "q", headers });
+    assert.ok(!("failure" in decided) && decided.hook === "on_enqueue");
+    const own = { fairnessKey: "acme", weight: 3, cost: undefined, throttleKeys: [], delayMs: undefined };
+    assert.deepEqual(decided.decision, own);
+    assert.equal(decided.warnings.length, 1);
+    assert.ok(decided.steps > 0 && decided.steps < decided.stepBudget && decided.bytes < decided.byteBudget);
+    const again = await admin.testHook("on_failure", { queue: "q", requestedDelay: "3s", attempts: 2 });
+    assert.ok(!("failure" in again) && again.hook === "on_failure");
+    assert.deepEqual(again.decision, { action: "retry", delayMs: 3_000 });
+    const script = `function on_enqueue(msg) return { fairness_key = fila.get("a") .. msg.payload } end`;
+    const seen = await admin.testHook("on_enqueue", { script, payload: "b", seePayload: true, config: { a: "1" } });
+    assert.deepEqual(
+      [!("failure" in seen) && seen.decision, seen.configKeys],
+      [{ ...own, fairnessKey: "1b", weight: undefined, throttleKeys: undefined }, ["a"]],
+    );
+    const failed = await admin.testHook("on_enqueue", { queue: "q", headers: { bad: "yes" } });
+    assert.ok("failure" in failed);
+    assert.deepEqual([failed.failure.reason, failed.failure.line, failed.failure.at], ["error", 2, undefined]);
+    assert.equal((await admin.hookErrors("q")).length, 1, "trials are no traffic");
+
+    await assert.rejects(admin.updateQueue("q", { onEnqueue: "function on_enqueue(" }), {
+      code: "invalid_argument",
+      reason: "SCRIPT_INVALID",
+      message: /line 1/,
+    });
+    await admin.updateQueue("q", { onEnqueue: "" });
+    assert.equal((await admin.describeQueue("q")).onEnqueue, undefined);
+  });
+
+  test("caps and throttles are set and shown", async (t) => {
+    const { admin, fila } = await operated(t);
+    await admin.createQueue("q", { maxInFlight: 5, maxInFlightPerKey: 2 });
+    await admin.setKey("q", "a", { maxInFlight: 1 });
+    await admin.setConfig("throttle.slow", "1,1");
+    const message = { payload: "x", fairnessKey: "a", throttleKeys: ["slow"] };
+    for await (const result of fila.enqueueMany("q", [message, { ...message, fairnessKey: "b" }])) assert.ok(result.ok);
+    assert.equal((await fila.lease("q", { maxMessages: 2 })).length, 1);
+    const { maxInFlight, maxInFlightPerKey, keys } = await admin.describeQueue("q");
+    assert.deepEqual([maxInFlight, maxInFlightPerKey], [5, 2]);
+    assert.deepEqual(keys, [{ key: "a", weight: undefined, paused: false, maxInFlight: 1 }]);
+    const listed = await Array.fromAsync(admin.listKeys("q"));
+    assert.deepEqual(
+      listed.map(({ key, inFlight, maxInFlight: most }) => [key, inFlight, most]),
+      [
+        ["a", 1, 1],
+        ["b", 0, 2],
+      ],
+    );
+    const [throttle] = (await admin.stats("q")).throttles;
+    assert.deepEqual([throttle?.key, throttle?.ratePerSecond, throttle?.burst, throttle?.tokens], ["slow", 1, 1, 0]);
   });
 
   test("a queue is paused and resumed, purged, and deleted unless it holds dead letters", async (t) => {
@@ -101,9 +193,13 @@ describe("admin: queues", () => {
     await admin.createQueue("q");
     await fill(at, "q", "a", "b");
     await admin.setKey("q", "a", { weight: 7, paused: true });
-    assert.deepEqual((await admin.describeQueue("q")).keys, [{ key: "a", weight: 7, paused: true }]);
+    assert.deepEqual((await admin.describeQueue("q")).keys, [
+      { key: "a", weight: 7, paused: true, maxInFlight: undefined },
+    ]);
     await admin.setKey("q", "a", { weight: 0 });
-    assert.deepEqual((await admin.describeQueue("q")).keys, [{ key: "a", weight: undefined, paused: true }]);
+    assert.deepEqual((await admin.describeQueue("q")).keys, [
+      { key: "a", weight: undefined, paused: true, maxInFlight: undefined },
+    ]);
     const keys = await Array.fromAsync(admin.listKeys("q"));
     assert.deepEqual(
       keys.map(({ key, total, weight, paused }) => ({ key, total, weight, paused })),
