@@ -29,7 +29,10 @@ const packages = {
     ),
     types: true,
   },
-  server: { wanted: ["bin/fila-server", "dist/main.js", "dist/index.js", "dist/index.d.ts"], types: true },
+  server: {
+    wanted: ["bin/fila-server", "dist/main.js", "dist/hook-thread.js", "dist/index.js", "dist/index.d.ts"],
+    types: true,
+  },
   cli: { wanted: ["bin/fila", "dist/main.js", "oclif.manifest.json"], types: false },
 } as const;
 const unwanted = /\.test\.|(^|\/)(testdata|tsup\.config|tsconfig)|\.env|fila-data/;

@@ -11,7 +11,7 @@ import type { StoredName } from "./engine.ts";
 import { noHooks, scriptInvalid, trialsOverloaded } from "./refusals.ts";
 import type { Life } from "./store.ts";
 
-type Question = Extract<Effect, { type: "decide" }>;
+export type Question = Extract<Effect, { type: "decide" }>;
 type Outcomes = readonly EnqueueOutcome[] | Failure;
 
 export interface GateHost {

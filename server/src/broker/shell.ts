@@ -15,7 +15,7 @@ import type { BrokerReading, TurnObserver } from "../telemetry/turn-observer.ts"
 import type { Clock } from "./clock.ts";
 import { Consumers } from "./consumers.ts";
 import type { BrokerState, Consumer, ConsumerSink, Outcome, QueuePage, ReadableBroker } from "./contract.ts";
-import { HookGate } from "./hook-gate.ts";
+import { HookGate, type Question } from "./hook-gate.ts";
 import { Mailbox, maxWaitingBytes } from "./mailbox.ts";
 import { BrokerOperations } from "./operations/broker-operations.ts";
 import type { Load } from "./payload-loader.ts";
@@ -371,13 +371,14 @@ export class Shell implements ReadableBroker {
       this.#consumers.deliver(effect.consumer, loads[load] as Load, this.#life.loader);
       load += 1;
     }
+    let questions: Question[] | undefined;
     for (const effect of effects) {
       if (effect.type === "ended" || effect.type === "idle" || effect.type === "stopped") this.#consumers.tell(effect);
+      else if (effect.type === "decide") (questions ??= []).push(effect);
       else if (effect.type === "config-changed") this.operations.configChanged();
       else if ("request" in effect) this.#answer(effect.request, effect.type === "failed" ? effect.failure : effect);
     }
-    const questions = effects.filter((effect) => effect.type === "decide");
-    if (questions.length > 0) this.#gate.decide(questions, this.#life);
+    if (questions !== undefined) this.#gate.decide(questions, this.#life);
     this.#endIdleConsumers();
   }
 

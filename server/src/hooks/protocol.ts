@@ -16,6 +16,8 @@ export interface SlotDefinition {
   readonly failures: number;
   /** Failures in a row after which the script is not called any more, but for probes. */
   readonly threshold: number;
+  /** For how long a fallback that has failed as often is not called. */
+  readonly cooldownMs: number;
 }
 
 /** How a job is to be done. skip: the script is not called, only its fallback. */

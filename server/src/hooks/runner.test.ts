@@ -72,6 +72,7 @@ class Rig implements ScriptEngine {
         fallback: undefined,
         failures: 0,
         threshold: 3,
+        cooldownMs: 10_000,
       },
       ...more,
     };
@@ -176,6 +177,23 @@ describe("a script that fails", () => {
     assert.deepEqual(rig.column("status"), [failed, failed, failed, skipped, skipped]);
     assert.deepEqual(rig.column("decided"), [1, 1, 1, 1, 1]);
     assert.deepEqual(rig.told.at(-1)?.strings, ["k"]);
+  });
+
+  test("lets a fallback that fails as often alone for the same time", () => {
+    const rig = new Rig();
+    rig.define(1, "fails", { fallback: "fails", failures: 3 });
+    for (const [mono, calls] of [
+      [0, 3],
+      [9_999, 3],
+      [10_000, 4],
+      [19_999, 4],
+      [20_000, 5],
+    ] as const) {
+      rig.mono = mono;
+      rig.post(1, 4);
+      rig.run();
+      assert.equal(rig.called.length, calls);
+    }
   });
 
   test("a new version begins anew, with what waits, and results name it", () => {

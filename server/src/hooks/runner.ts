@@ -65,6 +65,8 @@ class Slot {
   /** In a row. */
   failures: number;
   fallbackFailures = 0;
+  /** Monotonic clock. */
+  fallbackRestsUntil = 0;
   jobs = new Fifo<Job>();
   /** How long its last call took. */
   callMs = 0;
@@ -202,16 +204,19 @@ export class Runner {
     this.#fallBack(slot, job);
   }
 
-  /** The last script that worked; as long as it does. */
+  /** The last script that worked. One that fails too often, too, is let alone for a while. */
   #fallBack(slot: Slot, job: Job): void {
-    const { fallback, hook, threshold } = slot.definition;
-    if (fallback === undefined || slot.fallbackFailures >= threshold) return;
+    const { fallback, hook, threshold, cooldownMs } = slot.definition;
+    if (fallback === undefined || this.#host.mono() < slot.fallbackRestsUntil) return;
     slot.fallback ??= this.#engine.compile(hook, fallback);
     const result = this.#call(slot, slot.fallback, job);
     if (result.ok) {
       slot.fallbackFailures = 0;
       this.#decided(job, result.decision);
-    } else slot.fallbackFailures += 1;
+      return;
+    }
+    slot.fallbackFailures += 1;
+    if (slot.fallbackFailures >= threshold) slot.fallbackRestsUntil = this.#host.mono() + cooldownMs;
   }
 
   #call(slot: Slot, script: Compiled, job: Job): CallResult<Decision> {

@@ -61,7 +61,7 @@ export class HookService implements port.Hooks {
   constructor(options: HookServiceOptions) {
     this.#options = options;
     this.#slots = new Slots(options);
-    this.#trials = new Trials(options.openTrialLink, options.clock, () => this.#config);
+    this.#trials = new Trials(options, () => this.#config);
   }
 
   load(queues: Iterable<port.HookedQueue>, config: ReadonlyMap<string, string>): void {

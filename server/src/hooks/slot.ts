@@ -97,7 +97,7 @@ export class HookSlot {
   #warnings = 0;
   #lastFailure: ScriptFailure | undefined;
   readonly #errors: HookError[] = [];
-  readonly #threshold: number;
+  readonly #options: BreakerOptions;
 
   constructor(number: number, queueNumber: number, queue: string, hook: HookName, options: BreakerOptions) {
     this.number = number;
@@ -105,7 +105,7 @@ export class HookSlot {
     this.queue = queue;
     this.hook = hook;
     this.breaker = new Breaker(options);
-    this.#threshold = options.threshold;
+    this.#options = options;
   }
 
   get source(): string {
@@ -171,7 +171,7 @@ export class HookSlot {
       source: this.#source,
       fallback: this.#fallback,
       failures: this.breaker.failures,
-      threshold: this.#threshold,
+      ...this.#options,
     };
   }
 

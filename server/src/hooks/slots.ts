@@ -1,4 +1,5 @@
 // Which hooks there are, by queue.
+import type { BreakerOptions } from "./breaker.ts";
 import type { HookedQueue, HookName, HookReading } from "./port.ts";
 import { HookSlot } from "./slot.ts";
 
@@ -9,21 +10,16 @@ interface QueueHooks {
   readonly on_failure: HookSlot;
 }
 
-export interface SlotOptions {
-  readonly threshold: number;
-  readonly cooldownMs: number;
-}
-
 export class Slots {
-  readonly #options: SlotOptions;
+  readonly #breakers: BreakerOptions;
   readonly #byNumber = new Map<number, QueueHooks>();
   readonly #byName = new Map<string, QueueHooks>();
   /** Queues whose messages go through a script, or must wait behind some that do. */
   readonly #taken = new Set<string>();
   #nextSlot = 1;
 
-  constructor(options: SlotOptions) {
-    this.#options = options;
+  constructor({ threshold, cooldownMs }: BreakerOptions) {
+    this.#breakers = { threshold, cooldownMs };
   }
 
   takes(queue: string): boolean {
@@ -68,7 +64,7 @@ export class Slots {
 
   #add(number: number, name: string): QueueHooks {
     const slot = (hook: HookName): HookSlot => {
-      const made = new HookSlot(this.#nextSlot, number, name, hook, this.#options);
+      const made = new HookSlot(this.#nextSlot, number, name, hook, this.#breakers);
       this.#nextSlot += 1;
       return made;
     };

@@ -6,7 +6,7 @@
 import type * as port from "./port.ts";
 import type { ToRunner } from "./protocol.ts";
 import type { HookClock, OpenLink, RunnerLink } from "./runner-link.ts";
-import { type ScriptFailure, defaultBudgets } from "./script-engine.ts";
+import type { Budgets, ScriptFailure } from "./script-engine.ts";
 import { sha256 } from "./trial.ts";
 
 /** Questions that wait at most. */
@@ -24,9 +24,16 @@ interface Question {
   }) => void;
 }
 
+export interface TrialsOptions {
+  readonly openTrialLink: OpenLink;
+  readonly clock: HookClock;
+  readonly budgets: Budgets;
+}
+
 export class Trials {
   readonly #openLink: OpenLink;
   readonly #clock: HookClock;
+  readonly #budgets: Budgets;
   readonly #config: () => ReadonlyMap<string, string>;
   readonly #questions = new Map<number, Question>();
   #link: RunnerLink | undefined;
@@ -34,9 +41,10 @@ export class Trials {
   #next = 1;
   #stopped = false;
 
-  constructor(openLink: OpenLink, clock: HookClock, config: () => ReadonlyMap<string, string>) {
-    this.#openLink = openLink;
+  constructor({ openTrialLink, clock, budgets }: TrialsOptions, config: () => ReadonlyMap<string, string>) {
+    this.#openLink = openTrialLink;
     this.#clock = clock;
+    this.#budgets = budgets;
     this.#config = config;
   }
 
@@ -58,7 +66,7 @@ export class Trials {
         order: { type: "try", job, trial },
         lost: (failure) => {
           const called = { ok: false, failure, usage: { steps: 0, bytes: 0 } } as const;
-          resolve({ result: { hook, called }, configKeys: [], budgets: defaultBudgets, sha256: sha256(source) });
+          resolve({ result: { hook, called }, configKeys: [], budgets: this.#budgets, sha256: sha256(source) });
         },
         told: ({ result }) => {
           if (result !== undefined) resolve(result);
