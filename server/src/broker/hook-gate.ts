@@ -47,7 +47,7 @@ export class HookGate {
   /** The broker begins with this life, or goes on with it. */
   load({ engine }: Life): void {
     const { state } = engine.core;
-    this.#hooks?.load(state.queuesByNumber.values(), state.config.values);
+    this.#hooks?.load(state.queuesByName.values(), state.config.values);
   }
 
   /** Whether a script is to see any of them first. */

@@ -191,7 +191,7 @@ export class Runner {
     results.add(job.id, slot.definition.version, 0);
     const calls = job.mark === marks.probe || (job.mark === marks.call && !slot.tripped);
     if (calls) {
-      slot.script ??= this.#engine.compile(slot.definition.hook, slot.definition.source);
+      slot.script ??= this.#compile(slot.definition.hook, slot.definition.source);
       const result = this.#call(slot, slot.script, job);
       results.called(result, this.#host.mono() - startedAt);
       if (result.ok) {
@@ -208,7 +208,7 @@ export class Runner {
   #fallBack(slot: Slot, job: Job): void {
     const { fallback, hook, threshold, cooldownMs } = slot.definition;
     if (fallback === undefined || this.#host.mono() < slot.fallbackRestsUntil) return;
-    slot.fallback ??= this.#engine.compile(hook, fallback);
+    slot.fallback ??= this.#compile(hook, fallback);
     const result = this.#call(slot, slot.fallback, job);
     if (result.ok) {
       slot.fallbackFailures = 0;
@@ -226,9 +226,7 @@ export class Runner {
       if (job.enqueue !== undefined) return this.#engine.onEnqueue(script, { ...job.enqueue, queue });
       return this.#engine.onFailure(script, { ...job.failure, queue });
     } catch (error) {
-      // Nothing that a script does throws: this is the engine's own failure, and the next call goes ahead.
-      const message = `the engine failed: ${String(error).slice(0, 200)}`;
-      return { ok: false, failure: { reason: "error", line: 0, message }, usage: unused };
+      return { ok: false, failure: engineFailure(error), usage: unused };
     }
   }
 
@@ -257,14 +255,8 @@ export class Runner {
   #enqueued({ at, meta, bytes }: Extract<ToRunner, { type: "enqueued" }>): void {
     let start = 0;
     for (let row = 0; row < meta.length; row += metaFields) {
-      const [id, number, mark, payloadSize, headerBytes, seen] = meta.subarray(row, row + metaFields) as unknown as [
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-      ];
+      const [id, number, mark] = [meta[row]!, meta[row + 1]!, meta[row + 2]!];
+      const [payloadSize, headerBytes, seen] = [meta[row + 3]!, meta[row + 4]!, meta[row + 5]!];
       const payloadStart = start + headerBytes;
       const end = payloadStart + Math.max(0, seen);
       this.#add(number, {
@@ -298,8 +290,16 @@ export class Runner {
     this.#ring.push(slot);
   }
 
+  #compile(hook: HookName, source: string): Compiled {
+    try {
+      return this.#engine.compile(hook, source);
+    } catch (error) {
+      return engineFailure(error);
+    }
+  }
+
   #check(hook: HookName, source: string): ScriptFailure | undefined {
-    const compiled = this.#engine.compile(hook, source);
+    const compiled = this.#compile(hook, source);
     return "reason" in compiled ? compiled : undefined;
   }
 
@@ -318,4 +318,9 @@ export class Runner {
     const own = trial.config.get(key);
     return own === undefined ? this.#config.get(key) : own === "" ? undefined : own;
   }
+}
+
+/** Nothing that a script does throws: this is the engine's own failure, and the next call goes ahead. */
+function engineFailure(error: unknown): ScriptFailure {
+  return { reason: "error", line: 0, message: `the engine failed: ${String(error).slice(0, 200)}` };
 }

@@ -25,6 +25,8 @@ const window = 128;
 const maxWaiting = 10_000;
 const maxBytes = 16 << 20;
 const maxBytesInAll = 64 << 20;
+/** For how long the core waits for an answer about an ended attempt. */
+const answerMs = 1_000;
 /** Threads that die in a row without a job at fault, after which what they had is given up. */
 const hopelessLosses = 3;
 
@@ -131,7 +133,8 @@ export class HookService implements port.Hooks {
       answer({ type: "policy" });
       return;
     }
-    this.#add(new Job(slot, undefined, { question, answer }));
+    const until = this.#options.clock.mono() + answerMs;
+    this.#add(new Job(slot, undefined, { question, until, answer }));
     this.#serve(slot);
     this.#flushSoon();
   }
@@ -198,13 +201,14 @@ export class HookService implements port.Hooks {
   }
 
   #begin(job: Job): void {
-    const { slot } = job;
-    if (!slot.hasScript) {
+    const { slot, failed } = job;
+    const now = this.#options.clock.mono();
+    if (!slot.hasScript || (failed !== undefined && now > failed.until)) {
       this.#leaves(job);
       this.#asRequested(job);
       return;
     }
-    const admission = slot.breaker.ask(this.#options.clock.mono());
+    const admission = slot.breaker.ask(now);
     job.mark = marks[admission];
     if (admission === "skip" && !slot.hasFallback) {
       this.#options.observer?.hookSkipped(slot.queueNumber);
@@ -401,7 +405,8 @@ export class HookService implements port.Hooks {
     });
     const failure: ScriptFailure = { reason: "watchdog", line: 0, message: why };
     const again = [...this.#posted.values()];
-    if (culprit !== undefined) this.#failed(culprit, culprit.slot.version, failure);
+    if (culprit?.mark === marks.skip) culprit.slot.dropFallback();
+    else if (culprit !== undefined) this.#failed(culprit, culprit.slot.version, failure);
     if (this.#link !== undefined) this.#introduce(this.#link);
     const givenUp = this.#lossesInARow >= hopelessLosses;
     for (const job of again) {

@@ -40,6 +40,8 @@ export interface Enqueued {
 
 export interface Failed {
   readonly question: FailureQuestion;
+  /** Monotonic clock; after it, nobody waits for the answer. */
+  readonly until: number;
   readonly answer: (answer: HookAnswer) => void;
 }
 
@@ -159,6 +161,11 @@ export class HookSlot {
     this.#version += 1;
     this.#lastFailure = undefined;
     this.breaker.reset();
+  }
+
+  /** It has ended a thread, and is asked no more as long as neither script nor mode change. */
+  dropFallback(): void {
+    this.#fallback = undefined;
   }
 
   /** For a runner, which may be a new one. */

@@ -94,6 +94,19 @@ describe("the watchdog", () => {
     assert.deepEqual([breaker, calls, failures], ["open", 3, 3]);
   });
 
+  test("a last good script that loops is asked no more, and what it was asked about goes as the request says", async (t) => {
+    const rig = new HookRig({ thread: "worker", program: unbounded });
+    t.after(() => rig.hooks.stop(stopped));
+    rig.queue("q", {
+      onEnqueueScript: `function on_enqueue(msg) error("no") end`,
+      onHookError: "last_good",
+      provenOnEnqueue: { current: false, before: loopsFor("t1") },
+    });
+    const verdicts = await rig.enqueue("q", ...tenants("q", 4));
+    assert.deepEqual(verdicts.map(keyOrReason), ["t0", "own", "own", "own"]);
+    assert.equal(rig.warnings.filter((warning) => warning.includes("lost")).length, 2);
+  });
+
   test("a trial that loops ends by itself, and the next one is tried", async (t) => {
     const rig = new HookRig({ thread: "worker", program: unbounded });
     t.after(() => rig.hooks.stop(stopped));

@@ -143,6 +143,7 @@ describe("TestHook", () => {
     const refusals = [
       [{}, "hook"],
       [{ hook: Hook.ON_ENQUEUE, queue: "q" }, "script"],
+      [{ hook: Hook.ON_ENQUEUE, script: "-".repeat(65_537) }, "script"],
       [{ hook: Hook.ON_FAILURE, queue: "q", error: "x".repeat(4_097) }, "error"],
       [{ hook: Hook.ON_FAILURE, queue: "q", requestedDelayMs: 1n << 60n }, "requested_delay_ms"],
     ] as const;

@@ -4,6 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { BreakerState, Hook, HookErrorMode, HookErrorSchema, TestHookResponseSchema } from "@fila/sdk/gen";
 import type { HookError as HookErrorOnWire, TestHookRequest, TestHookResponse } from "@fila/sdk/gen";
 import type { HookTrial, Operations } from "../../broker/operations-contract.ts";
+import { maxScriptBytes } from "../../core/queue-settings.ts";
 import type { HookErrorMode as Mode } from "../../core/queue-settings.ts";
 import type { HookError, HookName, HookState, TrialResult } from "../../hooks/port.ts";
 import type { EnqueueDecision, FailureDecision } from "../../hooks/script-engine.ts";
@@ -62,6 +63,9 @@ function trialOf(request: TestHookRequest): HookTrial {
     throw invalidField("hook", `is ${hook}; choose ON_ENQUEUE or ON_FAILURE`);
   }
   if (queue !== "" || script === "") checkName(queue, "queue");
+  const bytes = Buffer.byteLength(script);
+  if (bytes > maxScriptBytes)
+    throw invalidField("script", `is ${bytes} bytes long; shorten it to at most ${maxScriptBytes}`);
   if (Buffer.byteLength(error) > maxErrorBytes) {
     throw invalidField("error", `is longer than ${maxErrorBytes} bytes; shorten it`);
   }
