@@ -1,12 +1,10 @@
 // What scripts find in `fila`. Each function charges before it works.
 import type { ScriptWorld } from "../script-engine.ts";
-import { charge, checkString, luaL_checkstring, luaL_error, luaS_bless } from "./fengari/index.js";
+import { charge, checkString, luaL_checkstring, luaS_bless } from "./fengari/index.js";
 import type { NativeFunction, State } from "./fengari/index.js";
 import { luaString, nil, numberValue, push, utf8Bytes, utf8Text } from "./lua-values.ts";
 import { murmur3 } from "./murmur3.ts";
-import { JsonError, parseJson } from "./parse-json.ts";
-
-const message = utf8Bytes("%s");
+import { parseJson } from "./parse-json.ts";
 
 export function filaFunctions(world: ScriptWorld): Readonly<Record<string, NativeFunction>> {
   return {
@@ -33,13 +31,7 @@ export function filaFunctions(world: ScriptWorld): Readonly<Record<string, Nativ
       return 1;
     },
     parse_json(state) {
-      const bytes = luaL_checkstring(state, 1);
-      try {
-        push(state, parseJson(state, bytes));
-      } catch (error) {
-        if (error instanceof JsonError) return luaL_error(state, message, utf8Bytes(error.message));
-        throw error;
-      }
+      push(state, parseJson(state, luaL_checkstring(state, 1)));
       return 1;
     },
   };

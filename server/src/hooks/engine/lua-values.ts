@@ -1,4 +1,5 @@
 // Lua values from and to JavaScript. Strings of Lua are bytes.
+import { isUtf8 } from "node:buffer";
 import { TString, TValue, constant_types } from "./fengari/index.js";
 import type { LClosure, NativeFunction, State, Table } from "./fengari/index.js";
 
@@ -6,7 +7,7 @@ const { LUA_TBOOLEAN, LUA_TLCF, LUA_TLCL, LUA_TLNGSTR, LUA_TNIL, LUA_TNUMFLT, LU
   constant_types;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export function utf8Bytes(text: string): Uint8Array {
   const { length } = text;
@@ -28,11 +29,7 @@ export function utf8Text(bytes: Uint8Array): string | undefined {
     for (; at < length && bytes[at]! < 0x80; at++) text += String.fromCharCode(bytes[at]!);
     if (at === length) return text;
   }
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
+  return isUtf8(bytes) ? decoder.decode(bytes) : undefined;
 }
 
 export const nil = (): TValue => new TValue(LUA_TNIL, null);

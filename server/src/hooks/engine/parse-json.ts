@@ -1,14 +1,22 @@
 // `fila.parse_json`: JSON straight into Lua values, under the budgets of the call. Objects and lists become tables, null
 // becomes nil (in a list: a hole), of equal keys the last wins.
-import { TValue, charge, checkString, constant_types, luaH_new, luaH_setfrom, luaS_bless } from "./fengari/index.js";
+import {
+  TValue,
+  charge,
+  checkString,
+  constant_types,
+  luaH_new,
+  luaH_setfrom,
+  luaL_error,
+  luaS_bless,
+} from "./fengari/index.js";
 import type { State } from "./fengari/index.js";
-import { boolean, luaString, nil, numberValue, table } from "./lua-values.ts";
+import { boolean, luaString, nil, numberValue, table, utf8Bytes } from "./lua-values.ts";
 
 const maxDepth = 32;
+const format = utf8Bytes("%s");
 
-/** What is wrong with the text, for a Lua error. */
-export class JsonError extends Error {}
-
+/** Raises a Lua error for what is no JSON. */
 export function parseJson(state: State, bytes: Uint8Array): TValue {
   // Reading a byte costs about a quarter of what an instruction does.
   charge(bytes.length >> 2);
@@ -56,9 +64,12 @@ class JsonReader {
   }
 
   #fail(): never {
-    throw new JsonError(
-      this.#at < this.#bytes.length ? `invalid JSON at byte ${this.#at + 1}` : "invalid JSON: it ends too early",
-    );
+    const early = this.#at >= this.#bytes.length;
+    return this.#raise(early ? "invalid JSON: it ends too early" : `invalid JSON at byte ${this.#at + 1}`);
+  }
+
+  #raise(message: string): never {
+    return luaL_error(this.#state, format, utf8Bytes(message));
   }
 
   #skipBlanks(): void {
@@ -89,7 +100,7 @@ class JsonReader {
   }
 
   #inside(read: () => TValue): TValue {
-    if (++this.#depth > maxDepth) throw new JsonError(`JSON deeper than ${maxDepth} levels`);
+    if (++this.#depth > maxDepth) this.#raise(`JSON deeper than ${maxDepth} levels`);
     this.#at++;
     const value = read();
     this.#depth--;
@@ -202,6 +213,7 @@ class JsonReader {
   }
 
   #hex(raw: Uint8Array, at: number): number {
+    charge(3);
     const digits = String.fromCharCode(...raw.subarray(at, at + 4));
     if (!/^[0-9a-fA-F]{4}$/.test(digits)) this.#fail();
     return Number.parseInt(digits, 16);

@@ -239,7 +239,7 @@ const moveresults = function(L, firstResult, res, nres, wanted) {
             break;
         }
         case LUA_MULTRET: {
-            charge(nres >> 3);
+            charge(nres >> 2);
             for (let i = 0; i < nres; i++)
                 lobject.setobjs2s(L, res + i, firstResult + i);
             for (let i=L.top; i>=(res + nres); i--)

@@ -590,6 +590,7 @@ const luaO_tostring = function(L, obj) {
     if (obj.ttisinteger())
         buff = to_luastring(lua_integer2str(obj.value));
     else {
+        charge(5);
         let str = lua_number2str(obj.value);
         if (!LUA_COMPAT_FLOATSTRING && /^[-0123456789]+$/.test(str)) {  /* looks like an int? */
             str += '.0'; /* adds '.0' to result: lua_getlocaledecpoint removed as optimisation */

@@ -34,15 +34,16 @@ const luaS_eqlngstr = function(a, b) {
 
 const latin1Slice = Buffer.prototype.latin1Slice;
 
-/* one character for each byte: equal only for equal strings, and ordered as their bytes are */
+/* one character for each byte: equal only for equal strings, and ordered as their bytes are. The first character keeps V8 from
+   taking strings of digits for numbers, whose hashes anybody can foresee. */
 /* converts strings (arrays) to a consistent map key
    make sure this doesn't conflict with any of the anti-collision strategies in ltable */
 const luaS_hash = function(str) {
     lua_assert(is_luastring(str));
     let len = str.length;
     if (len > 64)
-        return latin1Slice.call(str, 0, len);
-    let s = "";
+        return "|" + latin1Slice.call(str, 0, len);
+    let s = "|";
     for (let i=0; i<len; i++)
         s += String.fromCharCode(str[i]);
     return s;

@@ -202,7 +202,7 @@ const isspace = e => e === 32 || (e >= 9 && e <= 13);
 const isxdigit = e => (48 <= e && e <= 57) || (65 <= e && e <= 70) || (97 <= e && e <= 102);
 
 const addquoted = function(b, s, len) {
-    charge(len >> 1);
+    charge(len);
     luaL_addchar(b, 34 /* '"'.charCodeAt(0) */);
     let i = 0;
     while (len--) {

@@ -679,7 +679,7 @@ const luaV_execute = function(L) {
                 if (n < 0) /* less arguments than parameters? */
                     n = 0; /* no vararg arguments */
 
-                charge((b < 0 ? n : b) >> 3);
+                charge((b < 0 ? n : b) >> 2);
                 if (b < 0) {
                     b = n;  /* get all var. arguments */
                     ldo.luaD_checkstack(L, n);

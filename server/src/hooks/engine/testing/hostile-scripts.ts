@@ -60,6 +60,7 @@ const memory = [
     "format with %q": "return string.format('%q', ('\\0'):rep(60000))",
   }),
   ...ending("memory", {
+    "JSON that is none": "while true do pcall(fila.parse_json, '') end",
     "table that grows": "local t = {} while true do t[#t + 1] = 1 end",
     "closures that are kept": "local t, n = {}, 0 while true do t[1] = function() return n, t end end",
     "rep of nothing, often": "while true do (''):rep(1e9) end",
@@ -87,7 +88,6 @@ const memory = [
     "table.move into a new one":
       "local t = table.pack(1, 2, 3, 4, 5, 6, 7, 8) for i = 1, 1e6 do table.move(t, 1, 8, i * 8, t) end",
     constructors: "while true do local t = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, a = 1, b = 2 } end",
-    "numbers made strings": "local i = 0.5 while true do i = i + 1 local s = i .. '' end",
     "tostring of tables": "while true do tostring({}) end",
     "environment that grows": "local i = 0 while true do i = i + 1 _ENV['g' .. i] = i end",
     "errors with messages": "while true do pcall(error, ('x'):rep(1000) .. 'y') end",
@@ -103,6 +103,14 @@ const memory = [
 ];
 
 const libraryCalls = ending("instructions", {
+  "numbers made strings": "local i = 0.5 while true do i = i + 1 local s = i .. '' end",
+  "configuration of names that are no UTF-8": "while true do fila.get('\\xff') end",
+  "JSON of escapes": "local s = '\"' .. ('\\\\u0041'):rep(10000) .. '\"' while true do pcall(fila.parse_json, s) end",
+  "varargs counted":
+    "local t = {} for i = 1, 4000 do t[i] = i end local function f(...) while true do select('#', ...) end end f(table.unpack(t))",
+  "quoted zeros": "local s = ('\\0'):rep(15000) while true do string.format('%q', s) end",
+  "strings of digits as keys":
+    "local t = {} for i = 1, 2400 do t[i * 4096 .. ''] = 1 end while true do local x = t['4096'] end",
   "gmatch over a long string": "local s = ('x '):rep(30000) while true do for w in s:gmatch('%a+') do end end",
   "pcall that recurses into itself": "local function f() while true do pcall(f) end end f()",
   "xpcall whose handler is the loop": "local function f() while true do xpcall(f, f) end end f()",
