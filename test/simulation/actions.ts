@@ -21,7 +21,7 @@ import type { World } from "./world.ts";
 const queueNames = ["q0", "q1", "q2"] as const;
 const deadLetterNames = ["q0.dlq", "q1.dlq", "q2.dlq"] as const;
 const sessions = ["", "s0", "s1", "s2"] as const;
-const throttles: readonly (readonly string[])[] = [[], [], [], ["t0"], ["t0", "t1"]];
+const throttles: readonly (readonly string[])[] = [[], [], [], ["t0"], ["t1"], ["t0", "t1"], ["t0", "t2"]];
 const kinds: readonly ConsumerKind[] = ["stream", "stream", "stream", "consume", "consume", "poll"];
 /** Of 100 settlements. */
 const settlements: readonly (readonly [SettleAction, number])[] = [
@@ -282,6 +282,9 @@ export class Actions {
   /** One round of workers that do their work. */
   async drainOnce(): Promise<void> {
     const { model, clients } = this.#world;
+    // What came when there were tokens again.
+    this.#ackDrained();
+    await this.#world.settle();
     for (const stream of [...clients.streams.values()]) this.#closeStream(stream);
     for (const { name: queue } of model.queuesByNumber.values()) {
       const consumer = this.#number();
@@ -302,9 +305,13 @@ export class Actions {
       });
     }
     await this.#world.settle();
-    for (const held of clients.held.splice(0)) {
+    this.#ackDrained();
+  }
+
+  #ackDrained(): void {
+    for (const held of this.#world.clients.held.splice(0)) {
       if (held.principal !== "drain") continue;
-      clients.ackSent(held.id);
+      this.#world.clients.ackSent(held.id);
       const { id, token, queue, connection, principal } = held;
       const items: SettleItem[] = [{ id, token, action: "ack", error: "", extendMs: 0 }];
       this.#send({ type: "settle", request: this.#number(), queue, connection, principal, items });

@@ -56,9 +56,9 @@ function compareQueue(expected: ModelQueue, core: Core): void {
 
 function compareOverrides(expected: ModelQueue, { overrides, name }: Queue): void {
   expect(overrides.size === expected.overrides.size, () => `queue ${name} has ${overrides.size} overrides`);
-  for (const [key, { weight, paused }] of expected.overrides) {
+  for (const [key, { weight, paused, maxInFlight }] of expected.overrides) {
     const found = overrides.get(key);
-    const same = found?.weight === weight && found.paused === paused;
+    const same = found?.weight === weight && found.paused === paused && found.maxInFlight === maxInFlight;
     expect(same, () => `the override of key ${key} of queue ${name} is ${JSON.stringify(found)}`);
   }
 }

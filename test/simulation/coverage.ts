@@ -79,6 +79,11 @@ export interface Coverage {
   listed: number;
   /** Told to a watch. */
   configChanges: number;
+  /** Leases of messages that a limit concerns. */
+  throttled: number;
+  /** Leases that filled a queue, or a key, to its cap. */
+  queuesFull: number;
+  keysFull: number;
   crashes: number;
   crashesBeforeCommit: number;
   crashesBetweenShards: number;
@@ -151,6 +156,9 @@ export function noCoverage(): Coverage {
     lists: 0,
     listed: 0,
     configChanges: 0,
+    throttled: 0,
+    queuesFull: 0,
+    keysFull: 0,
     crashes: 0,
     crashesBeforeCommit: 0,
     crashesBetweenShards: 0,
@@ -168,7 +176,7 @@ export function addCoverage(sum: Coverage, part: Coverage): void {
 export function shortfalls(sum: Coverage, seeds: number): string[] {
   const least: Partial<Record<keyof Coverage, number>> = {
     acks: sum.steps / 100,
-    expiries: sum.steps / 100,
+    expiries: sum.steps / 150,
     redeliveries: sum.steps / 100,
     nacks: sum.steps / 1_000,
     releases: sum.steps / 1_000,
@@ -222,6 +230,9 @@ export function shortfalls(sum: Coverage, seeds: number): string[] {
     lists: sum.steps / 3_000,
     listed: sum.steps / 200,
     configChanges: sum.steps / 3_000,
+    throttled: sum.steps / 100,
+    queuesFull: sum.steps / 300,
+    keysFull: sum.steps / 300,
     crashesBeforeCommit: seeds / 10,
     crashesBetweenShards: seeds / 100,
     crashesBeforeEffects: seeds / 10,

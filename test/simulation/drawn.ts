@@ -27,20 +27,25 @@ export function drawSettings(random: Random) {
     expiredTo: random.pick<ExpiredTo>(["drop", "dead-letter"]),
     retentionMs: random.pick([0, 2_000, 10_000, 14 * day]),
     dedupWindowMs: random.pick([1_000, 4_000, 15_000]),
+    maxInFlight: random.pick([0, 0, 0, 2, 12]),
+    maxInFlightPerKey: random.pick([0, 0, 0, 1, 3]),
     onFailureScript: random.oneIn(3) ? "asked" : "",
   };
 }
 
 /** What an operator changes later. */
 export function drawChange(random: Random): Partial<QueueSettings> {
-  const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, onFailureScript, dedupWindowMs } =
+  const { maxAttempts, initialBackoffMs, expiredTo, retentionMs, onFailureScript, dedupWindowMs, ...rest } =
     drawSettings(random);
+  const { maxInFlight, maxInFlightPerKey } = rest;
   return random.pick<Partial<QueueSettings>>([
     { maxAttempts },
     { initialBackoffMs, expiredTo },
     { retentionMs },
     { onFailureScript },
     { dedupWindowMs },
+    { maxInFlight },
+    { maxInFlightPerKey },
   ]);
 }
 

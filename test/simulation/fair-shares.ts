@@ -37,6 +37,12 @@ export class FairShares {
     this.#reset(key);
   }
 
+  /** Keys were kept from their shares: each may have saved a visit. */
+  heldBack(): void {
+    this.restarted();
+    this.#saved.fill(1);
+  }
+
   /** Over a restart deficits are forgotten. */
   restarted(): void {
     this.#saved.fill(0);

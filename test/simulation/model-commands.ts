@@ -10,6 +10,7 @@ import { checkMoved } from "./model-moves.ts";
 import { checkOperation } from "./model-operations.ts";
 import { after } from "./model-policy.ts";
 import { checkCreate, checkDelete, checkUpdate } from "./model-queues.ts";
+import { isKeyFull } from "./model-throttles.ts";
 import type { Model } from "./model.ts";
 import { checkSettle } from "./model-settlement.ts";
 import { ModelConsumer, ModelDue, type ModelLease, type ModelMessage } from "./model-state.ts";
@@ -238,8 +239,13 @@ function checkStats(model: Model, reader: TurnReader, command: CommandOf<"queue-
   const { depth, inFlight, consumers, activeKeys, paused } = reader.effect("stats").stats;
   expect(paused === queue.settings.paused, () => `stats of ${queue.name} say paused: ${paused}`);
   const active = new Set<string>();
-  for (const key of queue.keys.values()) if (key.ready.length > 0 && !key.paused) active.add(key.name);
-  const least = active.size;
+  let least = 0;
+  for (const key of queue.keys.values()) {
+    if (key.ready.length === 0 || key.paused) continue;
+    active.add(key.name);
+    const free = key.ready.some((message) => !model.throttles.concern(message));
+    if (free && !isKeyFull(queue, key, model.leasedOf(key))) least += 1;
+  }
   for (const message of model.waiting) {
     if (message.woken === "maybe" && message.queue === queue && !message.key.paused) active.add(message.key.name);
   }

@@ -33,7 +33,7 @@ export class ModelConfig {
   }
 }
 
-export function checkConfig({ config }: Model, reader: TurnReader, command: ConfigCommand): void {
+export function checkConfig({ config, throttles }: Model, reader: TurnReader, command: ConfigCommand): void {
   switch (command.type) {
     case "set-config": {
       const { key, value } = command;
@@ -41,6 +41,7 @@ export function checkConfig({ config }: Model, reader: TurnReader, command: Conf
         const change = reader.mutation("config-set");
         expect(change.key === key && change.value === value, () => `${key} is set to ${change.key} = ${change.value}`);
         config.set(change);
+        throttles.changed(key, reader.turn.now.mono);
         expect(reader.effect("config-changed").revision === config.revision, () => "watches hear another revision");
       }
       reader.effect("done");

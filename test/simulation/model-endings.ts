@@ -6,6 +6,7 @@ import {
   maxUnwrittenMessages,
 } from "../../server/src/core/consumer.ts";
 import { expect } from "./failure.ts";
+import { isFull, isKeyFull } from "./model-throttles.ts";
 import type { Model } from "./model.ts";
 import {
   type ModelConsumer,
@@ -50,7 +51,7 @@ export function checkGrants(model: Model, reader: TurnReader): Granted[] {
   for (const id of idle) {
     const poll = model.consumers.get(id);
     expect(poll?.kind === "poll" && poll.delivered === 0, () => `consumer ${id} is told that there is nothing`);
-    checkIdle(poll.queue);
+    checkIdle(model, poll.queue);
   }
   return granted;
 }
@@ -69,8 +70,18 @@ function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveri
   }
   expect(!message.queue.settings.paused, () => `${message.name} is leased, and its queue is paused`);
   expect(!message.key.paused, () => `${message.name} is leased, and its key is paused`);
+  expect(!isFull(message.queue), () => `${message.name} is leased, and its queue has ${message.queue.inFlight} leases`);
+  const leased = model.leasedOf(message.key);
+  expect(
+    !isKeyFull(message.queue, message.key, leased),
+    () => `${message.name} is leased, its key has ${leased} leases`,
+  );
+  model.throttles.leased(message, mono);
+  if (model.throttles.concern(message)) model.coverage.throttled += 1;
   for (const other of message.key.ready) {
     if (other === message) break;
+    const sameLane = other.item.throttleKeys.join() === message.item.throttleKeys.join();
+    if (!sameLane && model.throttles.concern(other)) continue;
     expect(!goesBefore(other, message), () => `${message.name} is leased out of the order of its key`);
   }
   expect(!model.everLeased.has(tokenNumber(token)), () => "a token was given twice");
@@ -106,7 +117,9 @@ function checkGrant(model: Model, reader: TurnReader, deliveries: Rest["deliveri
   consumer.unwritten.push({ ordinal: lease.ordinal, bytes: item.body.byteLength });
   model.takeReady(message);
   model.startLease(message, lease, consumer);
-  message.queue.shares.delivered(key.index, item.cost);
+  if (isFull(message.queue)) model.coverage.queuesFull += 1;
+  if (isKeyFull(message.queue, key, leased + 1)) model.coverage.keysFull += 1;
+  if (!message.queue.heldBack) message.queue.shares.delivered(key.index, item.cost);
   return { message, consumer };
 }
 
@@ -133,10 +146,14 @@ function checkRoom(consumer: ModelConsumer, bytes: number): void {
 }
 
 /** Nothing that can be delivered waits, once there is nothing more to do. */
-export function checkIdle(queue: ModelQueue): void {
-  if (queue.settings.paused) return;
+export function checkIdle(model: Model, queue: ModelQueue): void {
+  if (queue.settings.paused || isFull(queue)) return;
   let ready = false;
-  for (const key of queue.keys.values()) ready ||= key.ready.length > 0 && !key.paused;
+  for (const key of queue.keys.values()) {
+    if (ready) break;
+    if (key.paused || key.ready.length === 0 || isKeyFull(queue, key, model.leasedOf(key))) continue;
+    ready = key.ready.some((message) => !model.throttles.concern(message));
+  }
   if (!ready) return;
   for (const consumer of queue.consumers) {
     const takesAny =

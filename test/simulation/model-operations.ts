@@ -2,6 +2,7 @@
 import type { Command } from "../../server/src/core/commands.ts";
 import type { MessageView } from "../../server/src/core/message-view.ts";
 import { type MessageFilter, comparePlaces } from "../../server/src/core/scan.ts";
+import type { KeyOverride } from "../../server/src/core/queue.ts";
 import { expect, fail } from "./failure.ts";
 import { checkConfig } from "./model-config.ts";
 import { noteLoss } from "./model-endings.ts";
@@ -65,7 +66,7 @@ function checkOfQueue(model: Model, reader: TurnReader, command: Extract<Command
       for (const view of reader.effect("scanned").messages) checkView(model, queue, view);
       return;
     case "list-keys":
-      return checkKeys(queue, reader, command);
+      return checkKeys(model, queue, reader, command);
     case "describe-queue":
       return checkDescription(model, queue, reader);
     case "release-key":
@@ -79,12 +80,13 @@ function checkOfQueue(model: Model, reader: TurnReader, command: Extract<Command
 
 function checkSetKey(model: Model, queue: ModelQueue, reader: TurnReader, command: CommandOf<"set-key">): void {
   const { fairnessKey, override: change } = command;
-  const before = queue.overrides.get(fairnessKey) ?? { weight: 0, paused: false };
-  const { weight = before.weight, paused = before.paused } = change;
+  const before = queue.overrides.get(fairnessKey) ?? { weight: 0, paused: false, maxInFlight: 0 };
+  const { weight = before.weight, paused = before.paused, maxInFlight = before.maxInFlight } = change;
   reader.effect("done");
   const { override, ...mutation } = reader.mutation("key-set");
   const named = mutation.queueNumber === queue.number && mutation.fairnessKey === fairnessKey;
-  const right = weight === 0 && !paused ? override === undefined : override?.weight === weight;
+  const says = weight !== 0 || paused || maxInFlight !== 0;
+  const right = !says ? override === undefined : override?.weight === weight && override.maxInFlight === maxInFlight;
   expect(
     named && right && (override?.paused ?? false) === paused,
     () => `key ${fairnessKey} is set to ${JSON.stringify(override)}, not to ${weight}, paused: ${paused}`,
@@ -178,7 +180,12 @@ function checkView(model: Model, queue: ModelQueue, view: MessageView): ModelMes
   return message;
 }
 
-function checkKeys(queue: ModelQueue, reader: TurnReader, { after, limit }: CommandOf<"list-keys">): void {
+function checkKeys(
+  model: Model,
+  queue: ModelQueue,
+  reader: TurnReader,
+  { after, limit }: CommandOf<"list-keys">,
+): void {
   const { keys, total, more } = reader.effect("keys");
   const names = [...queue.keys.keys()].filter((name) => name > after).sort();
   const shown = keys.map(({ key }) => key).join();
@@ -186,18 +193,24 @@ function checkKeys(queue: ModelQueue, reader: TurnReader, { after, limit }: Comm
   expect(total === queue.keys.size && more === names.length > limit, () => `${total} keys, more: ${more}`);
   for (const each of keys) {
     const key = queue.keys.get(each.key);
-    const same = key?.weight === each.weight && key.paused === each.paused && key.total === each.total;
+    const cap = queue.overrides.get(each.key)?.maxInFlight || queue.settings.maxInFlightPerKey;
+    const sameCap = each.maxInFlight === cap && key !== undefined && each.inFlight === model.leasedOf(key);
+    const same = sameCap && key.weight === each.weight && key.paused === each.paused && key.total === each.total;
     expect(same, () => `key ${each.key} of ${queue.name} is shown as ${JSON.stringify(each)}`);
   }
 }
 
 function checkDescription(model: Model, queue: ModelQueue, reader: TurnReader): void {
   const { name, settings, keys, deadLetters } = reader.effect("described").description;
-  const overrides = keys.map(({ key, weight, paused }) => `${key} ${weight} ${paused}`).join();
-  const due = [...queue.overrides].map(([key, { weight, paused }]) => `${key} ${weight} ${paused}`);
+  const overrides = keys.map(({ key, ...each }) => `${key} ${shownOverride(each)}`).join();
+  const due = [...queue.overrides].map(([key, each]) => `${key} ${shownOverride(each)}`);
   expect(overrides === due.sort().join(), () => `${queue.name} is described with ${overrides}`);
   const same = name === queue.name && JSON.stringify(settings) === JSON.stringify(queue.settings);
   const its = model.queuesByNumber.get(queue.deadLetters)?.name;
   // The number of a deleted one is known until it is emptied.
   expect(same && (its === undefined || deadLetters === its), () => `${queue.name} is described as another`);
+}
+
+function shownOverride({ weight, paused, maxInFlight }: KeyOverride): string {
+  return `${weight} ${paused} ${maxInFlight}`;
 }

@@ -16,6 +16,7 @@ import type { ModelMessage } from "./model-state.ts";
 /** The process died and has recovered what was durable. */
 export function restart(model: Model, core: Core, now: Now): void {
   model.started(now);
+  model.throttles.restarted(now.mono);
   model.serial += 1;
   model.purges = [];
   model.maxIdempotencyKeys = core.limits.maxIdempotencyKeys;
@@ -27,6 +28,7 @@ export function restart(model: Model, core: Core, now: Now): void {
   for (const queue of model.queuesByNumber.values()) {
     queue.consumers.clear();
     queue.shares.restarted();
+    queue.heldBack = true;
   }
   let [least, most] = [0, 0];
   for (const message of model.messages.values()) {

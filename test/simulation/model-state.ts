@@ -153,6 +153,8 @@ export class ModelQueue {
   readonly isDeadLetterQueue: boolean;
   nextSequence = 1;
   inFlight = 0;
+  /** Keys of it were kept from their shares by throttles or caps, in its last turn. */
+  heldBack = false;
   dead = false;
   readonly keys = new Map<string, ModelKey>();
   readonly messages = new Set<ModelMessage>();

@@ -4,6 +4,7 @@ import { checkCommand } from "./model-commands.ts";
 import { checkGrants, checkIdle } from "./model-endings.ts";
 import { checkForgotten } from "./model-idempotency.ts";
 import { checkPurges } from "./model-purges.ts";
+import { holdsBack } from "./model-throttles.ts";
 import { checkAskedAgain, checkTimes } from "./model-waiting.ts";
 import type { Model } from "./model.ts";
 import { TurnReader } from "./turn-reader.ts";
@@ -18,6 +19,10 @@ export function applyTurn(model: Model, turn: TurnUnderWay): void {
   model.serial += 1;
   checkTimes(model, reader);
   checkForgotten(model, reader);
+  for (const queue of model.queuesByNumber.values()) {
+    if (queue.heldBack || holdsBack(queue, model.throttles)) queue.shares.heldBack();
+    queue.heldBack = holdsBack(queue, model.throttles);
+  }
   for (const { message } of checkGrants(model, reader)) {
     coverage.deliveries += 1;
     if (message.deliveries > 1) coverage.redeliveries += 1;
@@ -25,7 +30,7 @@ export function applyTurn(model: Model, turn: TurnUnderWay): void {
     else if (message.waits?.clock === "wall") coverage.scheduledDeliveries += 1;
   }
   reader.done();
-  if (!turn.more) for (const queue of model.queuesByNumber.values()) checkIdle(queue);
+  if (!turn.more) for (const queue of model.queuesByNumber.values()) checkIdle(model, queue);
 }
 
 /** Only the part of the turn for the system shard became durable. */

@@ -11,6 +11,7 @@ import { maxKeys } from "./fair-shares.ts";
 import { PlaceClock } from "./model-clock.ts";
 import { ModelConfig } from "./model-config.ts";
 import type { ModelPurge } from "./model-purges.ts";
+import { ModelThrottles } from "./model-throttles.ts";
 import { ModelDue, ModelKey, ModelMessage, ModelQueue, nameOf, tokenNumber } from "./model-state.ts";
 import type { ModelConsumer, ModelLease } from "./model-state.ts";
 
@@ -36,6 +37,7 @@ export class Model {
   readonly formerHolders = new Map<number, Set<ModelMessage>>();
   readonly clock = new PlaceClock();
   readonly config = new ModelConfig();
+  readonly throttles = new ModelThrottles(this.config);
   /** Those under way, in the order of their requests. */
   purges: ModelPurge[] = [];
   /** What each request of a redrive moved, until somebody asks for it. */
@@ -80,6 +82,13 @@ export class Model {
     // It may have been set while the turn was written down.
     due.clockSet(this.lead);
     return due;
+  }
+
+  /** Leased messages of a key. */
+  leasedOf(key: ModelKey): number {
+    let leased = 0;
+    for (const { message } of this.leases) if (message.key === key) leased += 1;
+    return leased;
   }
 
   find(origin: number, sequence: number): ModelMessage | undefined {

@@ -13,7 +13,7 @@ import type { ModelMessage, ModelQueue } from "./model-state.ts";
 import type { Switchboard } from "./operations-host.ts";
 import type { World } from "./world.ts";
 
-const configKeys = ["throttle.a", "throttle.b", "other"] as const;
+const configKeys = ["throttle.t0", "throttle.t0", "throttle.t1", "throttle.t2", "other"] as const;
 /** Long operations at a time. */
 const mostRunning = 3;
 
@@ -97,13 +97,14 @@ export class Operators {
   #setKey(queue: string): void {
     const { random } = this.#world;
     const fairnessKey = drawKey(random);
-    const set = (override: { weight?: number; paused?: boolean }): Command => {
+    const set = (override: { weight?: number; paused?: boolean; maxInFlight?: number }): Command => {
       return { type: "set-key", request: this.#number(), queue, fairnessKey, override };
     };
     if (random.oneIn(2)) {
       this.#send(set({ paused: true }));
       this.#soon(set({ paused: false }));
-    } else this.#send(set({ weight: random.oneIn(3) ? 0 : random.between(1, 8) }));
+    } else if (random.oneIn(3)) this.#send(set({ maxInFlight: random.below(4) }));
+    else this.#send(set({ weight: random.oneIn(3) ? 0 : random.between(1, 8) }));
   }
 
   #cancel(queue: ModelQueue): void {
@@ -120,7 +121,8 @@ export class Operators {
     const key = random.pick(configKeys);
     if (random.oneIn(4)) this.#send({ type: "get-config", request: this.#number(), key });
     else {
-      const value = random.oneIn(4) ? "" : String(random.below(5));
+      const limit = `${random.pick([0, 5, 40, 300])},${random.pick([0.5, 1, 3, 10, 10])}`;
+      const value = random.oneIn(4) ? "" : key === "other" ? String(random.below(5)) : limit;
       this.#send({ type: "set-config", request: this.#number(), key, value });
     }
   }
@@ -336,6 +338,11 @@ export class Operators {
   /** Everything that is held goes on. */
   letGo(): void {
     const { model } = this.#world;
+    // Limits stay, as wide as the world is when it drains: what a closed stream held takes tokens once more.
+    for (const name of ["t0", "t1", "t2"]) {
+      if (model.throttles.limitOf(name) === undefined) continue;
+      this.#send({ type: "set-config", request: this.#number(), key: `throttle.${name}`, value: "1000,100" });
+    }
     this.#later = [];
     for (const { name, overrides, settings } of model.queuesByName.values()) {
       const request = this.#number();
