@@ -74,6 +74,15 @@ describe("budgets", () => {
     assert.equal(new ScriptRig().failure("('x'):rep(math.maxinteger)").reason, "string-length");
   });
 
+  test("grow with the depth at which an error is caught, or a level of the stack is asked for", () => {
+    const steps = (body: string): number =>
+      new ScriptRig().answer(`local function f(n) if n > 0 then local r = f(n - 1) return r end ${body} end f(2000)`)
+        .usage.steps;
+    const none = steps("");
+    assert.ok(steps("for i = 1, 10 do pcall(error) end") > none + 2_000);
+    assert.ok(steps("for i = 1, 10 do pcall(error, '', 1500) end") > none + 4_000);
+  });
+
   test("may be taken away", () => {
     const rig = new ScriptRig(stillWorld(), {
       steps: Infinity,

@@ -34,6 +34,16 @@ describe("calls", () => {
     assert.equal(keyOf(script), first);
   });
 
+  test("do not see in the numbers of the message how much the call before has made", () => {
+    const script = rig.compiled(
+      "on_enqueue",
+      "function on_enqueue(msg) return { fairness_key = tostring(msg) .. tostring(msg.headers) .. tostring({}) } end",
+    );
+    const first = keyOf(script);
+    rig.answer("for i = 1, 100 do local t = {} end");
+    assert.equal(keyOf(script), first);
+  });
+
   test("of one script do not see those of another", () => {
     const one = rig.compiled("on_enqueue", "function on_enqueue() secret = 'one' return { fairness_key = 'x' } end");
     const two = rig.compiled("on_enqueue", "function on_enqueue() return { fairness_key = tostring(secret) } end");

@@ -1,6 +1,9 @@
 // Where the vendored VM differs from its package, or once was wrong: seen through scripts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { lua_newstate } from "./fengari/index.js";
+import { tableOf } from "./lua-values.ts";
+import { parseJson } from "./parse-json.ts";
 import { ScriptRig, enqueueCall } from "./testing/script-rig.ts";
 
 const rig = new ScriptRig();
@@ -77,10 +80,20 @@ test("string.format writes what C does", () => {
     "string.format('%5s', 'ä')": "   ä",
     "string.format('%q', 'a\\n\"\\0')": '"a\\\n\\"\\0"',
     "string.format('%s %s %s', nil, true, 1.5)": "nil true 1.5",
+    "string.format('%g %g %g', 2.5e10, 7.8e-10, 1e20)": "2.5e+10 7.8e-10 1e+20",
+    "string.format('%.99g', 0.0001)": "0.000100000000000000004792173602385929598312941379845142364501953125",
+    "string.format('%.0f %.0f %.1f %.2f %.0f', 0.5, 1.5, 0.25, 0.125, 3.5)": "0 2 0.2 0.12 4",
+    "string.format('%.0e %.5e %.1g %.2g', 2.5, 84822.75, 2.5, 0.125)": "2e+00 8.48228e+04 2 0.12",
   });
   assert.match(rig.failure("string.format('%d', 1.5)").message, /number has no integer representation/);
   assert.match(rig.failure("string.format('%y', 1)").message, /invalid option '%y' to 'format'/);
   assert.match(rig.failure("string.format('%123d', 1)").message, /invalid format/);
+  assert.match(rig.failure("string.format('%', 1)").message, /invalid option/);
+});
+
+test("bits are those of floats and strings, too, where they are whole", () => {
+  assert.equal(rig.value("~a .. ' ' .. ~b .. ' ' .. (a | b)", enqueueCall(), "local a, b = 3.0, '4'"), "-4 -5 7");
+  assert.match(rig.failure("local a = 3.5 return ~a").message, /no integer representation/);
 });
 
 test("numbers are read and written", () => {
@@ -95,10 +108,23 @@ test("numbers are read and written", () => {
     "3 // 2 .. ' ' .. 3.0 / 2 .. ' ' .. -7 // 2 .. ' ' .. -7 % 3": "1 1.5 -4 2",
     "math.maxinteger .. ' ' .. math.maxinteger + 1": "2147483647 -2147483648",
     "7 // 0.0": "inf",
+    "1.5e20 .. ' ' .. 1e20 .. ' ' .. 12345678901234.5": "1.5e+20 1e+20 12345678901234.0",
   });
 });
 
 describe("tables", () => {
+  test("do not tell V8 which numbers are their keys: its hash of those is no secret", () => {
+    const made = tableOf(parseJson(lua_newstate(), Buffer.from("[1,2,3]")));
+    assert.equal(made.strong.size, 3);
+    for (const key of [1, 2, 3]) assert.equal(made.strong.has(key), false);
+    const keys =
+      "local t = { [1] = 'a', [-1] = 'b', [0.5] = 'c', [2^40] = 'd', ['1'] = 'e', ['0.5'] = 'f', [0] = 'g' } ";
+    assert.equal(
+      rig.value("t[1.0] .. t[-1] .. t[1/2] .. t[2^40] .. t['1'] .. t['0.5'] .. t[-0.0] .. #t", enqueueCall(), keys),
+      "abcdefg1",
+    );
+  });
+
   test("may lose fields while they are walked", () => {
     const before = "local t, n = { a = 1, b = 2, c = 3 }, 0 for k in pairs(t) do t[k] = nil n = n + 1 end";
     assert.equal(rig.value("n .. tostring(next(t))", enqueueCall(), before), "3nil");
@@ -156,7 +182,16 @@ describe("functions", () => {
   });
 });
 
+test("gmatch goes on after an error that was caught", () => {
+  const before = "local g = ('a'):rep(300):gmatch(('a?'):rep(250)) local first = pcall(g)";
+  assert.equal(rig.value("tostring(first) .. select(2, pcall(g))", enqueueCall(), before), "falsepattern too complex");
+});
+
 describe("fila.parse_json", () => {
+  test("gives tables that may be metatables", () => {
+    assert.equal(rig.value('setmetatable({}, fila.parse_json(\'{"__index":{"a":1}}\')).a'), "1");
+  });
+
   test("gives tables, strings, numbers and booleans", () => {
     const payload = Buffer.from('{"a":[1,2.5,-3e2,"x\\u00e4\\n\\"",true,false,null],"b":{"c":"ü"},"a":{"last":[7]}}');
     const call = enqueueCall({}, { payload });

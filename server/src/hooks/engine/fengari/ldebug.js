@@ -92,8 +92,10 @@ const lua_getstack = function(L, level, ar) {
     let ci;
     let status;
     if (level < 0) return 0;  /* invalid (negative) level */
-    for (ci = L.ci; level > 0 && ci !== L.base_ci; ci = ci.previous)
+    let depth = 0;
+    for (ci = L.ci; level > 0 && ci !== L.base_ci; ci = ci.previous, depth++)
         level--;
+    charge(depth >> 3);
     if (level === 0 && ci !== L.base_ci) {  /* level found? */
         status = 1;
         ar.i_ci = ci;

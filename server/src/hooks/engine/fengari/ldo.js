@@ -116,9 +116,11 @@ const luaD_checkstack = function(L, n) {
 
 const stackinuse = function(L) {
     let lim = L.top;
-    for (let ci = L.ci; ci !== null; ci = ci.previous) {
+    let depth = 0;
+    for (let ci = L.ci; ci !== null; ci = ci.previous, depth++) {
         if (lim < ci.top) lim = ci.top;
     }
+    charge(depth >> 3);
     lua_assert(lim <= L.stack_last);
     return lim + 1; /* part of stack in use */
 };

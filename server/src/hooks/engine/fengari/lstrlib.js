@@ -62,7 +62,6 @@ import {
     luaL_tolstring,
     luaL_typename
 } from "./lauxlib.js";
-import { lua_assert } from "./llimits.js";
 import {
     luastring_eq,
     luastring_indexOf,
@@ -413,7 +412,7 @@ const str_format = function(L) {
                     break;
                 }
                 default: {  /* also treat cases 'pnLlh' */
-                    return luaL_error(L, to_luastring("invalid option '%%%c' to 'format'"), strfrmt[i-1]);
+                    return luaL_error(L, to_luastring("invalid option '%%%c' to 'format'"), strfrmt[i-1] || 0);
                 }
             }
         }
@@ -873,7 +872,7 @@ const prepstate = function(ms, L, s, ls, p, lp) {
 
 const reprepstate = function(ms) {
     ms.level = 0;
-    lua_assert(ms.matchdepth === MAXCCALLS);
+    ms.matchdepth = MAXCCALLS;  /* gmatch may go on after an error that was caught */
 };
 
 const find_subarray = function(arr, subarr, from_index) {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
     constant_types,
     to_luastring
@@ -49,6 +50,11 @@ const strhash = function(ts) {
     return luaS_hashlongstr(ts);
 };
 
+/* V8 hashes numbers without a seed: whoever chooses the keys could have them all meet in one chain of the Map. It hashes
+   strings with one; no string of Lua has this character. */
+const seed = randomBytes(4).readInt32LE();
+const numhash = v => (v|0) === v ? v ^ seed : "\u0100" + v;
+
 const table_hash = function(L, key) {
     switch(key.type) {
         case LUA_TNIL:
@@ -58,6 +64,7 @@ const table_hash = function(L, key) {
                 return ldebug.luaG_runerror(L, to_luastring("table index is NaN", true));
             /* fall through */
         case LUA_TNUMINT: /* takes advantage of floats and integers being same in JS */
+            return numhash(key.value);
         case LUA_TBOOLEAN:
         case LUA_TTABLE:
         case LUA_TLCL:
@@ -129,6 +136,7 @@ const add = function(t, hash, key, value) {
     chargeBytes(ENTRY_BYTES);
     t.dead_strong = void 0;
     t.dead_weak = void 0;
+    invalidateTMcache(t);
     append(t, hash, key, value);
 };
 
@@ -187,7 +195,7 @@ const getgeneric = function(t, hash) {
 
 const luaH_getint = function(t, key) {
     lua_assert(typeof key == "number" && (key|0) === key);
-    return getgeneric(t, key);
+    return getgeneric(t, key ^ seed);
 };
 
 const luaH_getstr = function(t, key) {
@@ -205,7 +213,7 @@ const luaH_get = function(L, t, key) {
 const luaH_setint = function(t, key, value) {
     lua_assert(typeof key == "number" && (key|0) === key && value instanceof lobject.TValue);
     if (t.readonly) throw Error("attempt to change a read-only table");
-    let hash = key; /* table_hash known result */
+    let hash = key ^ seed; /* table_hash known result */
     if (value.ttisnil()) {
         mark_dead(t, hash);
         return;

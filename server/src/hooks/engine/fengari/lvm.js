@@ -447,8 +447,10 @@ const luaV_execute = function(L) {
             case 26 /* OP_BNOT */: {
                 let op = L.stack[RB(L, base, i)];
 
-                if (op.ttisinteger()) {
-                    L.stack[ra].setivalue(~op.value);
+                let numberop;
+
+                if ((numberop = tointeger(op)) !== false) {
+                    L.stack[ra].setivalue(~numberop);
                 } else {
                     ltm.luaT_trybinTM(L, op, op, L.stack[ra], ltm.TMS.TM_BNOT);
                 }

@@ -17,6 +17,21 @@ const ending = (ends: HostileScript["ends"], bodies: Endings): HostileScript[] =
 const wholeSources = (ends: HostileScript["ends"], sources: Endings): HostileScript[] =>
   Object.entries(sources).map(([name, source]) => ({ name, ends, source }));
 
+/** Numbers whose hashes have the same fourteen lowest bits, when it is V8 that hashes them, which uses no seed. */
+function numbersHashedAlike(count: number): number[] {
+  const found: number[] = [];
+  for (let number = 1_000_000_000; found.length < count; number++) {
+    let hash = ~number + (number << 15);
+    hash ^= hash >>> 12;
+    hash = (hash + (hash << 2)) | 0;
+    hash ^= hash >>> 4;
+    hash = Math.imul(hash, 2057);
+    hash ^= hash >>> 16;
+    if ((hash & 0x3fff) === 0) found.push(number);
+  }
+  return found;
+}
+
 const loops = ending("instructions", {
   while: "while true do end",
   "while with work": "local n = 0 while true do n = n + 1 end",
@@ -172,6 +187,13 @@ const libraryCalls = ending("instructions", {
   "chains of __newindex":
     "local t = {} for i = 1, 500 do t = setmetatable({}, { __newindex = t }) end while true do t.y = nil end",
   "upvalues closed in a loop": `local ${Array.from({ length: 150 }, (_, i) => `a${i}`).join(", ")} while true do do local x = 1 local f = not x and function() return x end end end`,
+  "errors caught in the depth":
+    "local function f(n) if n > 0 then local r = f(n - 1) return r end while true do pcall(error) end end return f(3000)",
+  "errors that ask for a level far up":
+    "local function f(n) if n > 0 then local r = f(n - 1) return r end while true do pcall(error, 'x', 3000) end end return f(3000)",
+  "whole numbers as keys that V8 hashes alike": `local t = {} ${numbersHashedAlike(3_000)
+    .map((number) => `t[${number}]=1`)
+    .join(" ")} while true do local x = t[${numbersHashedAlike(1)[0]}] end`,
   "hash of a long string": "local s = ('x'):rep(60000) while true do fila.hash(s) end",
   "replacement with many escapes": "local r = ('%%'):rep(20000) while true do local s = ('x'):gsub('x', r) end",
   "names of functions in errors of a long one": `while true do pcall(function() ${"local x = 1 ".repeat(190)} string.rep() end) end`,
