@@ -176,7 +176,7 @@ class World {
         return;
       case "mode":
         this.set(work[1], {
-          onHookError: work[2] as QueueSettings["onHookError"],
+          onHookError: work[2],
           provenOnEnqueue: { current: true, before: "y" },
         });
         return;
