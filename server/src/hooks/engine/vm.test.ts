@@ -81,6 +81,7 @@ test("string.format writes what C does", () => {
     "string.format('%q', 'a\\n\"\\0')": '"a\\\n\\"\\0"',
     "string.format('%s %s %s', nil, true, 1.5)": "nil true 1.5",
     "string.format('%g %g %g', 2.5e10, 7.8e-10, 1e20)": "2.5e+10 7.8e-10 1e+20",
+    "string.format('%-+ #0d', 1)": "+1",
     "string.format('%.99g', 0.0001)": "0.000100000000000000004792173602385929598312941379845142364501953125",
     "string.format('%.0f %.0f %.1f %.2f %.0f', 0.5, 1.5, 0.25, 0.125, 3.5)": "0 2 0.2 0.12 4",
     "string.format('%.0e %.5e %.1g %.2g', 2.5, 84822.75, 2.5, 0.125)": "2e+00 8.48228e+04 2 0.12",
@@ -180,6 +181,11 @@ describe("functions", () => {
     assert.equal(rig.value("s", enqueueCall(), before), "11 13 21 23 31 33 ");
     assert.match(rig.failure("return 1 // 0").message, /divide by zero/);
   });
+});
+
+test("the place of a capture is no text that could stand there again", () => {
+  values({ "('a a b'):gsub('()%w%1', '')": "a a b", "tostring(('aa'):find('()%1'))": "nil" });
+  assert.match(rig.failure("('a'):find('%b')").message, /missing arguments to '%b'\)$/);
 });
 
 test("gmatch goes on after an error that was caught", () => {

@@ -267,7 +267,7 @@ const addliteral = function(L, b, arg) {
 const scanformat = function(L, strfrmt, i, form) {
     let p = i;
     while (strfrmt[p] !== 0 && luastring_indexOf(FLAGS, strfrmt[p]) >= 0) p++;  /* skip flags */
-    if (p - i >= FLAGS.length)
+    if (p - i > FLAGS.length)
         luaL_error(L, to_luastring("invalid format (repeated flags)"));
     if (isdigit(strfrmt[p])) p++;  /* skip width */
     if (isdigit(strfrmt[p])) p++;  /* (2 digits at most) */
@@ -637,7 +637,7 @@ const singlematch = function(ms, s, p, ep) {
 
 const matchbalance = function(ms, s, p) {
     if (p >= ms.p_end - 1)
-        luaL_error(ms.L, to_luastring("malformed pattern (missing arguments to '%%b'"));
+        luaL_error(ms.L, to_luastring("malformed pattern (missing arguments to '%%b')"));
     if (ms.src[s] !== ms.p[p])
         return null;
     else {
@@ -712,7 +712,7 @@ const match_capture = function(ms, s, l) {
     l = check_capture(ms, l);
     let len = ms.capture[l].len;
     if (len > 0) charge(len >> 4);
-    if ((ms.src_end-s) >= len && array_cmp(ms.src, ms.capture[l].init, ms.src, s, len))
+    if (len !== CAP_POSITION && (ms.src_end-s) >= len && array_cmp(ms.src, ms.capture[l].init, ms.src, s, len))
         return s+len;
     else return null;
 };
