@@ -124,6 +124,7 @@ export class Operators {
       const limit = `${random.pick([0, 5, 40, 300])},${random.pick([0.5, 1, 3, 10, 10])}`;
       const value = random.oneIn(4) ? "" : key === "other" ? String(random.below(5)) : limit;
       this.#send({ type: "set-config", request: this.#number(), key, value });
+      if (random.oneIn(2)) this.#configure();
     }
   }
 

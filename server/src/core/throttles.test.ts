@@ -233,6 +233,24 @@ describe("keys behind one bucket", () => {
     );
   });
 
+  test("who comes while others wait takes nothing that they wait for", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "10,10");
+    const worker = driver.open({ credit: 1_000 });
+    driver.enqueue("first", { cost: 10, throttleKeys: ["t"] });
+    driver.enqueue("dear", { cost: 10, weight: 10, throttleKeys: ["t"] });
+    for (let n = 0; n < 10; n += 1) {
+      runFor(driver, 95, worker);
+      driver.enqueue(`new ${n}`, { throttleKeys: ["t"] });
+      assert.equal(worker.received.length, 1);
+    }
+    runFor(driver, 51, worker);
+    assert.deepEqual(
+      worker.received.map(({ fairnessKey }) => fairnessKey),
+      ["first", "dear"],
+    );
+  });
+
   test("a lane of cost 10 beside lanes of cost 1 has its share, also of another queue", () => {
     const driver = new CoreDriver();
     driver.checked = false;
@@ -371,7 +389,7 @@ describe("a queue that does not deliver", () => {
     test(`and ${name} holds up nobody else at the bucket`, () => {
       const driver = new CoreDriver();
       driver.createQueue("r");
-      limit(driver, "t", "100,2");
+      limit(driver, "t", "100,1");
       for (const key of ["a", "b", "c"]) driver.enqueue(key, { count: 30, throttleKeys: ["t"] });
       for (const key of ["x", "y"]) driver.enqueue(key, { count: 150, throttleKeys: ["t"], queue: "r" });
       const q = driver.open({ credit: 200 });
