@@ -212,6 +212,7 @@ describe("what operators see", () => {
       delayed: 0,
       deciding: 0,
       paused: false,
+      throttles: [],
       truncated: true,
     });
     const all = driver.stats("q", 100).keys;
