@@ -83,6 +83,23 @@ for (const entry of ["@fila/sdk", "@fila/sdk/admin", "@fila/sdk/gen", "@fila/sdk
     if (!import.meta.resolve(${JSON.stringify(entry)}).includes("/package-check/")) process.exit(4);`;
   run("node", ["--input-type=module", "--eval", code], scratch);
 }
+// The thread of the scripts is a program of its own, which the broker starts by its name.
+const hooked = `
+  const { silentLog, startServer } = await import("@fila/server");
+  const settings = { "server.listen_addr": "127.0.0.1:0" };
+  const server = await startServer(settings, { log: silentLog, storage: "memory" });
+  const call = async (method, request) => {
+    const headers = { "content-type": "application/json" };
+    const url = server.url + "/fila.v1." + method;
+    return (await fetch(url, { method: "POST", headers, body: JSON.stringify(request) })).json();
+  };
+  const onEnqueueScript = "function on_enqueue(msg) return { fairness_key = msg.headers.tenant } end";
+  await call("FilaAdmin/CreateQueue", { name: "q", config: { onEnqueueScript } });
+  await call("FilaService/Enqueue", { queue: "q", headers: { tenant: "acme" } });
+  const { keys } = await call("FilaAdmin/ListKeys", { queue: "q" });
+  await server.stop();
+  console.log(keys[0].key);`;
+assert.equal(run("node", ["--input-type=module", "--eval", hooked], scratch).trim(), "acme", "a script in its thread");
 assert.match(run(path.join(installed, "cli/bin/fila"), ["--help"], scratch), /^ +enqueue /m, "the packed fila --help");
 await firstMinute(path.join(installed, "cli/bin"));
 assert.ok(existsSync(path.join(installed, "server/bin/fila-server")));

@@ -40,7 +40,8 @@ class Thread {
     const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
     this.progress = new Int32Array(shared);
     const workerData: ThreadData = { shared, budgets };
-    this.worker = new Worker(entry, { workerData, name: "hooks" });
+    // Of what this program was started with (a text to evaluate, say), the thread needs nothing.
+    this.worker = new Worker(entry, { workerData, name: "hooks", execArgv: [] });
     this.worker.unref();
   }
 

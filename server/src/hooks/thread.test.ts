@@ -63,7 +63,8 @@ describe("a thread of scripts", () => {
   });
 });
 
-describe("the watchdog", () => {
+// Each waits for a watchdog of its own.
+describe("the watchdog", { concurrency: true }, () => {
   test("ends a script that loops: it alone has failed, the rest is decided, and other queues go on", async (t) => {
     const rig = new HookRig({ thread: "worker", program: unbounded });
     t.after(() => rig.hooks.stop(stopped));
@@ -118,7 +119,7 @@ describe("the watchdog", () => {
   });
 });
 
-describe("a thread that dies", () => {
+describe("a thread that dies", { concurrency: true }, () => {
   test("in the middle of a batch: every message has exactly one outcome, and one has failed", async (t) => {
     const rig = new HookRig({ thread: "worker", program: unbounded });
     t.after(() => rig.hooks.stop(stopped));
