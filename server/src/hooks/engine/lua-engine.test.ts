@@ -304,11 +304,20 @@ describe("errors", () => {
     assert.equal(rig.failure("error()").message, "the error is a nil value");
   });
 
+  test("have a line that a script may have, whatever they say", () => {
+    for (const digits of ["99999999999999999999999999", "4294967296", "100000"]) {
+      const result = rig.enqueue(`function on_enqueue(msg)\n  error('script:${digits}: x', 0)\nend`);
+      assert.ok(!result.ok);
+      assert.deepEqual(result.failure, { reason: "error", line: 2, message: `script:${digits}: x` });
+    }
+  });
+
   test("have their control characters escaped, and are cut to 512 bytes", () => {
     assert.equal(
       rig.failure("error('a\\n\\27[31mb\\0\\xff\\u{202e}ä', 0)").message,
       "a\\n\\x1b[31mb\\x00\\xff\\u{202e}ä",
     );
+    assert.equal(rig.failure("error('\\u{200b}\\u{e0001}\\u{ad}', 0)").message, "\\u{200b}\\u{e0001}\\xad");
     const long = rig.failure("error(('ä'):rep(400), 0)").message;
     assert.equal(long, `${"ä".repeat(254)}...`);
     assert.ok(Buffer.byteLength(long) <= 512);

@@ -4,8 +4,8 @@ import type { TValue } from "./fengari/index.js";
 import { bytesOf, isString, numberOf, typeName } from "./lua-values.ts";
 
 const maxMessageBytes = 512;
-/** What the VM puts before a message. */
-const position = /^script:(\d+): /;
+/** What the VM puts before a message; what no script has so many lines for, a script itself has written. */
+const position = /^script:(\d{1,5}): /;
 
 export function failure(reason: ScriptFailureReason, line: number, message: string): ScriptFailure {
   return { reason, line, message: shortened(message) };
@@ -71,13 +71,13 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
   }
 }
 
-/** What could turn a terminal, a log or the order of a line around. */
-const unprintable = /[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu;
+/** What could turn a terminal, a log or the order of a line around, or hide in it. */
+const unprintable = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
 /** At most 512 bytes, cut between characters, with escapes in place of what cannot be printed. */
 function shortened(message: string): string {
   const text = message.replaceAll(unprintable, (character) => {
-    const code = character.charCodeAt(0);
+    const code = character.codePointAt(0)!;
     return code === 0x0a ? "\\n" : code === 0x09 ? "\\t" : code > 0xff ? `\\u{${code.toString(16)}}` : hexEscape(code);
   });
   const bytes = Buffer.from(text);
