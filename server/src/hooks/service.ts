@@ -20,7 +20,7 @@ import { decidedAnswer, decidedItem, refused, tooManyWait, unchanged } from "./v
 import { headersOf } from "./wire-fields.ts";
 
 /** Messages of one script that are with the runner at a time. */
-const window = 128;
+const window = 256;
 /** Messages, and bytes, that wait for one script; bytes that wait for all of them. */
 const maxWaiting = 10_000;
 const maxBytes = 16 << 20;
@@ -242,12 +242,11 @@ export class HookService implements port.Hooks {
     if (messages > 0) this.#opened().post(this.#batch.take(this.#options.clock.wall()), messages);
   }
 
-  /** At once when the runner has nothing to do; else with all that this round of the event loop brings. */
+  /** With all that this round of the event loop brings: waking the runner costs more than posting does. */
   #flushSoon(): void {
     const gathered = this.#batch.size + this.#failureJobs.length;
     if (gathered === 0) return;
-    if (this.#posted.size === gathered) this.#flushNow();
-    else this.#flush ??= setImmediate(() => this.#flushNow());
+    this.#flush ??= setImmediate(() => this.#flushNow());
   }
 
   #flushNow(): void {

@@ -46,8 +46,9 @@ async function run(bench: Bench, script: Script, all: Throughput[]): Promise<Mea
   const through = await runLifecycle(bench, {
     name: `hooks-${script}`,
     client: "bytes",
-    // Without a script the keys are named by the producer, as many.
+    // Without a script the producer names the same itself.
     keys: tenants,
+    decided: script !== "realistic",
     backlog: 0,
     tenants,
     prepare: (url) => prepare(url, script),

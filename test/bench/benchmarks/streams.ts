@@ -34,6 +34,8 @@ interface Variant {
   readonly prepare?: (url: string) => Promise<void>;
   /** Messages have headers of so many tenants. */
   readonly tenants?: number;
+  /** They name what a script would make of these headers. */
+  readonly decided?: boolean;
 }
 
 interface LifecycleVariant extends Omit<Variant, "client"> {
@@ -58,14 +60,14 @@ export function runStreamEnqueue(bench: Bench, { name, client, keys }: Variant):
 }
 
 export function runLifecycle(bench: Bench, variant: LifecycleVariant): Promise<Throughput> {
-  const { name, client, keys, backlog, settings = {}, prepare, tenants = 0 } = variant;
+  const { name, client, keys, backlog, settings = {}, prepare, tenants = 0, decided = false } = variant;
   return runLoad<Throughput>(bench, {
     name,
     settings,
     ...(prepare !== undefined && { prepare }),
     program: lifecycleLoad,
     task: ({ url, pid }): LifecycleTask => ({
-      target: { url, queue, keys, tenants },
+      target: { url, queue, keys, tenants, decided },
       client,
       frameSize,
       framesUnderWay,

@@ -28,6 +28,8 @@ export interface EnqueueTarget {
   /** Each message has the headers of this many tenants in turn: four of them, two of which a script may want. Of the client
    * of bytes only. */
   readonly tenants?: number;
+  /** They name themselves what a script would make of these headers. */
+  readonly decided?: boolean;
   /** Each message has an idempotency key of its own, of 36 bytes. Of the client of bytes only. */
   readonly idempotent?: boolean;
 }
@@ -45,6 +47,11 @@ function headersOf(at: number, tenants: number): Record<string, string> {
     "content-type": "application/json",
     traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
   };
+}
+
+function decisionOf(at: number, tenants: number): { readonly weight: number; readonly throttleKeys: string[] } {
+  const tenant = at % tenants;
+  return { weight: (tenant % 9) + 1, throttleKeys: [`provider:smtp-${at % 5}`, `tenant:tenant-${tenant}`] };
 }
 
 type GeneratedFrame = MessageInitShape<typeof StreamEnqueueRequestSchema>;
@@ -78,12 +85,19 @@ export function bytesEnqueueClient({
   keys,
   also = {},
   tenants = 0,
+  decided = false,
   idempotent = false,
 }: EnqueueTarget): EnqueueClient<BytesFrame, { results: Uint8Array[] }> {
   const client = createClient(FilaServiceAsBytes, connectTransport(url));
   const body = cycle(
     makePayloads().map((payload, at) =>
-      enqueueBody({ payload, fairnessKey: fairnessKeyOf(at, keys), headers: headersOf(at, tenants), ...also }),
+      enqueueBody({
+        payload,
+        fairnessKey: fairnessKeyOf(at, keys),
+        headers: headersOf(at, tenants),
+        ...(decided && decisionOf(at, tenants)),
+        ...also,
+      }),
     ),
   );
   const next = idempotent ? () => withIdempotencyKey(body(), randomUUID()) : body;
