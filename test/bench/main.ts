@@ -16,6 +16,7 @@ import { memory } from "./benchmarks/memory.ts";
 import { metricsCost } from "./benchmarks/metrics-cost.ts";
 import { purge } from "./benchmarks/purge.ts";
 import { lifecycle, sdkWork, streamEnqueue } from "./benchmarks/streams.ts";
+import { throttles } from "./benchmarks/throttles.ts";
 import { readProfile, summarize, summaryText } from "./cpu-profile.ts";
 import { describeMachine, fdatasyncRate } from "./machine.ts";
 import { notAResult, parseOptions, usage } from "./options.ts";
@@ -41,6 +42,7 @@ const benchmarks: readonly Benchmark[] = [
   idle,
   delays,
   purge,
+  throttles,
 ];
 
 /** On the disk of the checkout, and ignored by git. */

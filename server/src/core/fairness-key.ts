@@ -26,6 +26,8 @@ export class FairnessKey extends RingKey {
   plain: Lane | undefined;
   /** The others, by their throttle keys. */
   throttled: Map<string, Lane> | undefined;
+  /** The one that was looked for last. */
+  #lastThrottled: Lane | undefined;
   /** The lane that could deliver, as long as there has never been more than one. */
   #single: Lane | undefined;
   /** From then on, such lanes: a binary heap by the place of their heads. */
@@ -54,7 +56,11 @@ export class FairnessKey extends RingKey {
   }
 
   findLane(throttleKeys: readonly string[]): Lane | undefined {
-    return throttleKeys.length === 0 ? this.plain : this.throttled?.get(laneSignature(throttleKeys));
+    if (throttleKeys.length === 0) return this.plain;
+    // Most keys have one such lane, and its signature costs more than a look.
+    const last = this.#lastThrottled;
+    if (last !== undefined && sameKeys(last.throttleKeys, throttleKeys)) return last;
+    return (this.#lastThrottled = this.throttled?.get(laneSignature(throttleKeys)));
   }
 
   addLane(lane: Lane): void {
@@ -64,7 +70,10 @@ export class FairnessKey extends RingKey {
 
   removeLane(lane: Lane): void {
     if (lane === this.plain) this.plain = undefined;
-    else this.throttled?.delete(laneSignature(lane.throttleKeys));
+    else {
+      this.throttled?.delete(laneSignature(lane.throttleKeys));
+      if (lane === this.#lastThrottled) this.#lastThrottled = undefined;
+    }
   }
 
   *lanes(): Iterable<Lane> {
@@ -141,6 +150,13 @@ export class FairnessKey extends RingKey {
     heap[a.heapIndex] = a;
     heap[b.heapIndex] = b;
   }
+}
+
+function sameKeys(a: readonly string[], b: readonly string[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 /** With lengths, since a throttle key may hold any character. */

@@ -172,6 +172,7 @@ export class Throttles {
   #msAt(throttle: Throttle, lane: Lane, now: number): number {
     const { bucket } = throttle;
     const charge = bucket.chargeOf(this.#lanes.costOf(lane));
+    if (throttle.lines.size === 0) return bucket.msUntil(charge, now);
     const { wait } = lane;
     const hasCall = wait !== undefined && wait.calls.length > 0;
     let ahead = 0;
