@@ -53,19 +53,17 @@ export function queueStats(state: State, queue: Queue, topKeys: number, now: num
     deciding,
     paused: settings.paused,
     keys: busiest(queue.keys.values(), topKeys).map(statsOf),
-    throttles: throttlesOf(queue, topKeys, now),
+    throttles: throttlesOf(state, queue, topKeys, now),
     truncated: queue.keys.size > topKeys,
   };
 }
 
-function throttlesOf(queue: Queue, most: number, now: number): ThrottleStats[] {
-  const limited = new Set<Throttle>();
-  for (const key of queue.keys.values()) {
-    for (const { throttles } of key.throttled?.values() ?? []) {
-      for (const throttle of throttles) if (throttle.bucket.limit !== undefined) limited.add(throttle);
-    }
+function throttlesOf(state: State, queue: Queue, most: number, now: number): ThrottleStats[] {
+  const limited: Throttle[] = [];
+  for (const throttle of state.throttles.all()) {
+    if (throttle.bucket.limit !== undefined && throttle.queues.has(queue)) limited.push(throttle);
   }
-  const ranked = [...limited].sort((a, b) => b.waiting - a.waiting || (a.name < b.name ? -1 : 1)).slice(0, most);
+  const ranked = limited.sort((a, b) => b.waiting - a.waiting || (a.name < b.name ? -1 : 1)).slice(0, most);
   return ranked.map(({ name, bucket, waiting }) => {
     const { rate = 0, burst = 0 } = bucket.limit ?? {};
     return { key: name, tokens: bucket.tokensAt(now), rate, burst, waiting };

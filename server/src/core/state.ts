@@ -208,7 +208,7 @@ export class State {
     const known = key.findLane(throttleKeys);
     if (known !== undefined) return known;
     const id = this.#vacantLanes.pop() ?? this.#lanes.length;
-    const lane = new Lane(id, key, throttleKeys, this.throttles.named(throttleKeys));
+    const lane = new Lane(id, key, throttleKeys, this.throttles.named(key.queue, throttleKeys));
     this.#lanes[id] = lane;
     key.addLane(lane);
     return lane;

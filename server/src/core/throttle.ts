@@ -8,6 +8,8 @@ export class Throttle {
   readonly bucket = new TokenBucket();
   /** Lanes that name it. */
   lanes = 0;
+  /** The same by their queues. */
+  readonly queues = new Map<Queue, number>();
   /** Lanes that are parked at it. */
   waiting = 0;
   /** The round that was called last. */

@@ -13,6 +13,7 @@
 // set aside while its lane still waits for a slower one.
 import type { FairnessKey } from "./fairness-key.ts";
 import type { Lane } from "./lane.ts";
+import type { Queue } from "./queue.ts";
 import { parseRateLimit, throttlePrefix } from "./runtime-config.ts";
 import { Throttle, ThrottleHeap } from "./throttle.ts";
 import { type Line, Wait } from "./throttle-line.ts";
@@ -52,6 +53,8 @@ export class Throttles {
   readonly #deadlines = new ThrottleHeap();
   /** Where something has changed since they were looked at. */
   readonly #touched = new Set<Throttle>();
+  /** Those whose limit was removed while somebody waited. */
+  readonly #unlimited = new Set<Throttle>();
   readonly #lanes: Lanes;
   #waits = 0;
   /** Lanes that are parked, at all buckets together. */
@@ -62,7 +65,7 @@ export class Throttles {
   }
 
   get nextDeadline(): number {
-    return this.#touched.size > 0 ? 0 : (this.#deadlines.first?.deadline ?? Infinity);
+    return this.#touched.size + this.#unlimited.size > 0 ? 0 : (this.#deadlines.first?.deadline ?? Infinity);
   }
 
   /** Those with a deadline, in the order of the heap. */
@@ -74,19 +77,23 @@ export class Throttles {
     return this.#byName.values();
   }
 
-  /** Of a lane that is made, which names them until `unname`. */
-  named(keys: readonly string[]): readonly Throttle[] {
+  /** Of a lane of this queue that is made, which names them until `unname`. */
+  named(queue: Queue, keys: readonly string[]): readonly Throttle[] {
     if (keys.length === 0) return unthrottled;
     return keys.map((key) => {
       const throttle = this.#known(key);
       throttle.lanes += 1;
+      throttle.queues.set(queue, (throttle.queues.get(queue) ?? 0) + 1);
       return throttle;
     });
   }
 
-  unname({ throttles }: Lane): void {
+  unname({ throttles, key: { queue } }: Lane): void {
     for (const throttle of throttles) {
       throttle.lanes -= 1;
+      const left = (throttle.queues.get(queue) ?? 1) - 1;
+      if (left === 0) throttle.queues.delete(queue);
+      else throttle.queues.set(queue, left);
       this.#forgetUnused(throttle);
     }
   }
@@ -104,6 +111,7 @@ export class Throttles {
     if (throttle.lanes > 0 || throttle.bucket.limit !== undefined) return;
     this.#byName.delete(throttle.name);
     this.#touched.delete(throttle);
+    this.#unlimited.delete(throttle);
     this.#deadlines.set(throttle, Infinity);
   }
 
@@ -124,20 +132,38 @@ export class Throttles {
     this.#touch(throttle);
   }
 
-  /** Who waited there goes on. */
   #removeLimit(throttle: Throttle, now: number): void {
     throttle.bucket.setLimit(undefined, now);
+    for (const line of throttle.lines.values()) if (line.called !== undefined) this.#endCall(line);
+    this.#deadlines.set(throttle, Infinity);
+    this.#unlimited.add(throttle);
+    this.#forgetUnused(throttle);
+  }
+
+  /** Who waited at a limit that is removed goes on, at most so many with one turn; true when there are more. */
+  free(most: number): boolean {
+    let left = most;
+    for (const throttle of this.#unlimited) {
+      const { lines, bucket } = throttle;
+      if (bucket.limit === undefined) left = this.#freeSome(throttle, left);
+      if (bucket.limit === undefined && lines.size > 0) return true;
+      this.#unlimited.delete(throttle);
+    }
+    return false;
+  }
+
+  /** How many more may be freed. */
+  #freeSome(throttle: Throttle, most: number): number {
+    let left = most;
     for (const line of throttle.lines.values()) {
-      for (const wait of line.heaps().flat()) {
-        this.#unpark(wait);
-        this.#lanes.open(wait.lane);
+      for (let wait = line.first; wait !== undefined && left > 0; wait = line.first) {
+        left -= 1;
+        this.#setFree(wait);
         if (wait.calls.length === 0) wait.lane.wait = undefined;
       }
-      if (line.called !== undefined) this.#endCall(line);
+      if (line.size === 0) throttle.lines.delete(line.queue);
     }
-    throttle.lines.clear();
-    this.#deadlines.set(throttle, Infinity);
-    this.#forgetUnused(throttle);
+    return left;
   }
 
   /** Where the lane has to wait longest for its next message; undefined: it passes. */
@@ -158,9 +184,11 @@ export class Throttles {
     if (throttle === undefined) return undefined;
     let place = 1;
     for (const line of throttle.lines.values()) {
-      for (const other of line.heaps().flat()) {
-        if (place >= most) break;
-        if (at === undefined || (lane.wait !== undefined && other.before(lane.wait))) place += 1;
+      for (const heap of line.heaps()) {
+        for (const other of heap) {
+          if (place >= most) break;
+          if (at === undefined || (lane.wait !== undefined && other.before(lane.wait))) place += 1;
+        }
       }
     }
     const { bucket } = throttle;
@@ -320,6 +348,7 @@ export class Throttles {
 
   #look(throttle: Throttle, now: number): void {
     const { bucket } = throttle;
+    if (bucket.limit === undefined) return;
     let deadline = Infinity;
     let aside = 0;
     for (const line of throttle.lines.values()) {

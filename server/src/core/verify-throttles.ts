@@ -23,6 +23,9 @@ export function verifyThrottles(state: State): void {
   for (const throttle of known) {
     const { lanes, bucket, name } = throttle;
     invariant(lanes === (naming.get(throttle) ?? 0), "a throttle counts the lanes that name it");
+    let inQueues = 0;
+    for (const count of throttle.queues.values()) inQueues += count;
+    invariant(lanes === inQueues, "a throttle counts the lanes of each queue");
     invariant(lanes > 0 || bucket.limit !== undefined, "a throttle goes when nobody names it and it has no limit");
     const configured = state.config.values.has(`throttle.${name}`);
     invariant(configured || bucket.limit === undefined, "a limit is configured");
@@ -52,7 +55,6 @@ function verifyLines(throttle: Throttle, waits: ReadonlySet<Wait>): void {
     invariant(called.at !== line && names(called.lane, line), "a called lane does not stand in the line");
   }
   invariant(throttle.waiting === waiting, "a throttle counts who waits");
-  invariant(waiting === 0 || throttle.bucket.limit !== undefined, "nobody waits where there is no limit");
   for (const { calls } of waits)
     for (const line of calls) invariant(line.called !== undefined, "a call is known in its line");
 }
