@@ -24,6 +24,7 @@ function drawSettings(random: Random) {
       maxIdempotencyKeys: random.pick([8, 25, 1_000]),
       leasesPerTurn: random.between(1, 40),
       slicePerTurn: random.between(1, 30),
+      freedPerTurn: 5_000,
       dropsPerTurn: random.between(1, 30),
       dropsPerIdleTurn: random.between(1, 60),
       rowsPerTurn: random.between(5, 300),

@@ -248,8 +248,8 @@ export class Core {
     const forgetting = forgetKeys(this.state, turn);
     const purging = this.purges.size > 0;
     const dropping = this.#dropping || this.state.dying.size > 0;
-    const { slicePerTurn } = turn.limits;
-    const freeing = this.state.throttles.free(slicePerTurn);
+    const { slicePerTurn, freedPerTurn } = turn.limits;
+    const freeing = this.state.throttles.free(freedPerTurn);
     const calling = this.state.throttles.settle(turn.now.mono, slicePerTurn) >= slicePerTurn;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));

@@ -8,6 +8,8 @@ export interface CoreLimits {
   readonly leasesPerTurn: number;
   /** Messages that one turn wakes, and expired leases and messages that it ends, at most. */
   readonly slicePerTurn: number;
+  /** Lanes that one turn lets go on when the limit that they waited at is removed, at most. */
+  readonly freedPerTurn: number;
   /** Messages of purged and deleted queues, and idempotency keys, that one turn drops at most. Nobody waits for them in a
    * hurry, and whoever is served in the same turn waits for them and their commit: some 0.1 ms. */
   readonly dropsPerTurn: number;
@@ -24,6 +26,7 @@ export const defaultLimits: CoreLimits = {
   maxIdempotencyKeys: 1_000_000,
   leasesPerTurn: 2_000,
   slicePerTurn: 5_000,
+  freedPerTurn: 5_000,
   dropsPerTurn: 60,
   dropsPerIdleTurn: 500,
   rowsPerTurn: 10_000,

@@ -179,7 +179,9 @@ export class Throttles {
 
   /** Where a lane waits, or would if it were looked at now; undefined: nowhere. @param most places counted at most */
   standingOf(lane: Lane, now: number, most: number): Standing | undefined {
-    const at = lane.wait?.at?.throttle;
+    const parkedAt = lane.wait?.at?.throttle;
+    // One whose limit is removed frees it soon.
+    const at = parkedAt?.bucket.limit === undefined ? undefined : parkedAt;
     const throttle = at ?? this.shortageOf(lane, now)?.throttle;
     if (throttle === undefined) return undefined;
     let place = 1;
