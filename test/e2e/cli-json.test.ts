@@ -17,13 +17,16 @@ const ids = new Map<string, string>();
 before(async () => {
   cli = await FilaCommand.withBroker();
   await cli.run(["config", "set", "color", "blue"]);
-  for (const queue of ["full", "gone", "seen"]) await cli.run(["queue", "create", queue]);
+  for (const queue of ["full", "gone", "hooked", "seen"]) await cli.run(["queue", "create", queue]);
   await cli.run(["enqueue", "full", "--lines"], "1\n2\n");
   for (const name of ["KEPT", "CANCELLED"]) {
     const [stored] = await cli.json(["enqueue", "seen", name, "--idempotency-key", name]);
     ids.set(name, (stored as { id: string }).id);
   }
   await cli.run(["enqueue", "seen", "x", "--idempotency-key", "key"]);
+  const script = "function on_enqueue(msg) error('no') end";
+  await cli.run(["hook", "set", "hooked", "on_enqueue", "-"], script);
+  await cli.run(["enqueue", "hooked", "x"]);
 });
 after(async () => {
   await cli.stop();
@@ -35,6 +38,13 @@ const needed: Readonly<Record<string, readonly string[]>> = {
   "key:set": ["--pause"],
   purge: ["--yes"],
   "queue:update": ["--max-attempts", "3"],
+};
+
+/** Arguments that are not any word. */
+const sound: Readonly<Record<string, readonly string[]>> = {
+  "hook:set": ["x", "on_enqueue", "--none"],
+  "hook:show": ["x"],
+  "hook:test": ["on_enqueue", "--queue", "x"],
 };
 
 interface Success {
@@ -70,6 +80,15 @@ const successes: Readonly<Record<string, readonly Success[]>> = {
   "dedup:release": [{ args: ["seen", "key"], says: ["queue", "key"] }],
   explain: [{ args: ["seen", "--key", "default"], says: ["queue", "fairnessKey", "reason", "text"] }],
   get: [{ args: ["seen", "KEPT"], says: ["id", "state", "payload", "encoding", "headers"] }],
+  "hook:errors": [{ args: ["hooked"], says: ["at", "hook", "sha256", "reason", "line", "message"] }],
+  "hook:set": [{ args: ["hooked", "on_failure", "--none"], says: ["queue", "hook", "set"] }],
+  "hook:show": [{ args: ["hooked"], says: ["queue", "on_enqueue", "onHookError", "hooksSeePayload"] }],
+  "hook:test": [
+    {
+      args: ["on_enqueue", "--script", "function on_enqueue(msg) return {} end"],
+      says: ["hook", "decision", "warnings", "steps", "bytes", "sha256"],
+    },
+  ],
   "key:list": [{ args: ["seen"], says: ["key", "ready", "total", "weight", "paused"] }],
   "key:set": [{ args: ["seen", "k", "--weight", "2"], says: ["queue", "key", "weight"] }],
   pause: [{ args: ["seen"], says: ["queue", "paused"] }],
@@ -147,7 +166,7 @@ for (const { id, args: declared, flags } of commands) {
   });
 
   test(`fila ${words.join(" ")} --json: failures`, async () => {
-    const filled = [...Object.keys(declared).map(() => "x"), ...(needed[id] ?? [])];
+    const filled = [...(sound[id] ?? Object.keys(declared).map(() => "x")), ...(needed[id] ?? [])];
     const lines: [number, string[]][] = [[2, ["--no-such-flag"]]];
     if (Object.values(declared).some(({ required }) => required === true)) lines.push([2, []]);
     if ("addr" in flags) lines.push([5, [...filled, "--addr", "127.0.0.1:1"]]);
