@@ -22,6 +22,9 @@ export interface GateHost {
   settled(): void;
 }
 
+/** Of messages that are read for their headers. */
+const bytesAtOnce = 4 << 20;
+
 /** The settings that are scripts, by hook, with their names on the wire. */
 const scripts = [
   ["on_enqueue", "onEnqueueScript", "on_enqueue_script"],
@@ -32,6 +35,7 @@ export class HookGate {
   readonly #hooks: Hooks | undefined;
   readonly #host: GateHost;
   #pending = 0;
+  #life: Life | undefined;
 
   constructor(hooks: Hooks | undefined, host: GateHost) {
     this.#hooks = hooks;
@@ -45,8 +49,9 @@ export class HookGate {
   }
 
   /** The broker begins with this life, or goes on with it. */
-  load({ engine }: Life): void {
-    const { state } = engine.core;
+  load(life: Life): void {
+    this.#life = life;
+    const { state } = life.engine.core;
     this.#hooks?.load(state.queuesByName.values(), state.config.values);
   }
 
@@ -113,26 +118,28 @@ export class HookGate {
 
   /** Puts the questions of a turn, each with the message's headers. */
   decide(questions: readonly Question[], life: Life): void {
-    const { index } = life.engine.core.state;
-    const asked: Question[] = [];
-    const names: StoredName[] = [];
-    for (const question of questions) {
-      const { queueNumber, sequence } = question;
-      const slot = index.get(queueNumber, sequence);
-      if (slot === undefined) continue;
-      asked.push(question);
-      names.push({ queueNumber, sequence, slot });
+    void this.#decide(questions, life);
+  }
+
+  /** Payloads are read with the headers: some at a time, however many attempts have ended. */
+  async #decide(questions: readonly Question[], life: Life): Promise<void> {
+    for (let from = 0; from < questions.length;) {
+      const names: StoredName[] = [];
+      const asked: Question[] = [];
+      for (let bytes = 0; from < questions.length && bytes < bytesAtOnce; from += 1) {
+        const question = questions[from] as Question;
+        const name = storedName(question, life);
+        if (name === undefined) continue;
+        bytes += life.loader.lengthOf(name) ?? 0;
+        names.push(name);
+        asked.push(question);
+      }
+      // A store that cannot be read is what whoever is to be given the message will hear of.
+      const bodies = names.length === 0 ? [] : await life.loader.bodies(names).catch(() => undefined);
+      // The life behind it asks anew.
+      if (this.#life !== life) return;
+      for (const [at, question] of asked.entries()) this.#ask(question, bodies?.[at]);
     }
-    if (asked.length === 0) return;
-    life.loader.bodies(names).then(
-      (bodies) => {
-        for (let at = 0; at < asked.length; at += 1) this.#ask(asked[at] as Question, bodies[at]);
-      },
-      // The store cannot be read, which whoever is to be given the message will hear.
-      () => {
-        for (const question of asked) this.#ask(question, undefined);
-      },
-    );
   }
 
   #ask(question: Question, body: Uint8Array | "gone" | "corrupt" | undefined): void {
@@ -188,6 +195,11 @@ export class HookGate {
   async stop(failed: Failure): Promise<void> {
     await this.#hooks?.stop(failed);
   }
+}
+
+function storedName({ queueNumber, sequence }: Question, { engine }: Life): StoredName | undefined {
+  const slot = engine.core.state.index.get(queueNumber, sequence);
+  return slot === undefined ? undefined : { queueNumber, sequence, slot };
 }
 
 /** The places of the items by queue; undefined: of those that no script is to see. */

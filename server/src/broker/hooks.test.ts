@@ -8,6 +8,7 @@ import type { Failure } from "../core/errors.ts";
 import type { QueueSettings } from "../core/queue-settings.ts";
 import { openHooks } from "../hooks/open-hooks.ts";
 import { BrokerRig, itemOf, settlement, valueOf } from "./testing/broker-rig.ts";
+import type { LoadedDelivery } from "./contract.ts";
 import { GatedStorage } from "./testing/gated-storage.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 
@@ -415,6 +416,18 @@ describe("on_failure", () => {
       assert.equal(errors.length, 3);
       assert.match(errors[0]?.messageId ?? "", /^[0-9a-f-]{36}$/);
     }
+  });
+
+  test("payloads, which it does not see, take no room among what waits for it", async () => {
+    const rig = await withQueue({ maxAttempts: 0, onFailureScript: decides(`return { action = "dlq" }`) });
+    const messages = 20;
+    const large = Buffer.concat([Buffer.of((3 << 3) | 2, 0x80, 0x80, 0x40), Buffer.alloc(1 << 20)]);
+    await rig.enqueue(...new Array<EnqueueItem>(messages).fill(tenant("a", { body: large })));
+    const held: LoadedDelivery[] = [];
+    while (held.length < messages) held.push(...(await rig.lease("q")));
+    await rig.settle("q", ...held.map((each) => settlement(each, "nack")));
+    await settled(rig);
+    assert.equal(valueOf(await rig.broker.queueStats("q.dlq", 1)).depth, messages);
   });
 
   test("is asked again after a restart", async () => {

@@ -134,7 +134,10 @@ export class HookService implements port.Hooks {
       return;
     }
     const until = this.#options.clock.mono() + answerMs;
-    this.#add(new Job(slot, undefined, { question, until, answer }));
+    const { id, attempts, error, requestedDelayMs, doNotRetry, body } = question;
+    const call = { id, attempts, error, requestedDelayMs, doNotRetry };
+    // The body goes: its payload is not for this hook, and would take the room of those that wait.
+    this.#add(new Job(slot, undefined, { call, headers: headersOf(body), until, answer }));
     this.#serve(slot);
     this.#flushSoon();
   }
@@ -230,9 +233,7 @@ export class HookService implements port.Hooks {
       this.#batch.add(job.id, slot.number, job.mark, enqueued.item, payloadAtMost);
       if (this.#batch.full) this.#postBatch();
     } else if (failed !== undefined) {
-      const { id, attempts, error, requestedDelayMs, doNotRetry, body } = failed.question;
-      const headers = headersOf(body);
-      const call = { id, attempts, error, requestedDelayMs, doNotRetry };
+      const { call, headers } = failed;
       this.#failureJobs.push({ job: job.id, slot: slot.number, mark: job.mark, call, headers });
     }
   }
@@ -338,7 +339,7 @@ export class HookService implements port.Hooks {
     const { slot } = job;
     const { breaker } = slot;
     const wasClosed = breaker.stateAt(clock.mono()) === "closed";
-    slot.failed(version, failure, job.failed?.question.id ?? "", clock.wall(), clock.mono());
+    slot.failed(version, failure, job.failed?.call.id ?? "", clock.wall(), clock.mono());
     if (!wasClosed || breaker.stateAt(clock.mono()) === "closed") return;
     log.warn(
       `the ${slot.hook} script of queue "${slot.queue}" failed too often in a row and is not called for a while`,

@@ -4,8 +4,8 @@ import type { HookErrorMode } from "../core/queue-settings.ts";
 import type { HookAnswer } from "../core/retry-policy.ts";
 import { Breaker, type BreakerOptions } from "./breaker.ts";
 import { Fifo } from "./fifo.ts";
-import type { FailureQuestion, HookError, HookName, HookState, Verdict } from "./port.ts";
-import type { SlotDefinition } from "./protocol.ts";
+import type { HookError, HookName, HookState, Verdict } from "./port.ts";
+import type { FailureJob, SlotDefinition } from "./protocol.ts";
 import type { ScriptFailure } from "./script-engine.ts";
 import { sha256 } from "./trial.ts";
 
@@ -39,7 +39,9 @@ export interface Enqueued {
 }
 
 export interface Failed {
-  readonly question: FailureQuestion;
+  readonly call: FailureJob["call"];
+  /** In wire form. */
+  readonly headers: Uint8Array;
   /** Monotonic clock; after it, nobody waits for the answer. */
   readonly until: number;
   readonly answer: (answer: HookAnswer) => void;
@@ -58,7 +60,7 @@ export class Job {
     this.slot = slot;
     this.enqueued = enqueued;
     this.failed = failed;
-    this.bytes = messageOverhead + (enqueued?.item.body ?? failed?.question.body ?? noBytes).byteLength;
+    this.bytes = messageOverhead + (enqueued?.item.body ?? failed?.headers ?? noBytes).byteLength;
   }
 }
 
