@@ -1,8 +1,8 @@
 // The circuit breaker of one script.
 //
 // States: closed -threshold failures in a row-> open -the cooldown is over, and the next call comes-> half-open (that one
-// call is the probe) -it succeeds-> closed; -it fails-> open, for another cooldown. A success when closed sets the count of
-// failures back. A new script begins closed. May never happen: a second call while a probe is under way.
+// call is the probe) -it succeeds-> closed; -it fails-> open, for another cooldown; -it never takes place-> open, with the
+// cooldown over. A success when closed sets the count of failures back. A new script begins closed. May never happen: a second call while a probe is under way.
 import type { BreakerState } from "./port.ts";
 
 export interface BreakerOptions {
@@ -53,6 +53,11 @@ export class Breaker {
     if (this.#state === "closed" && this.#failures < this.#options.threshold) return;
     this.#state = "open";
     this.#openedAt = mono;
+  }
+
+  /** Nobody will learn how the probe would have ended: the next call is one. */
+  withdrawn(): void {
+    if (this.#state === "half-open") this.#state = "open";
   }
 
   reset(): void {

@@ -90,8 +90,14 @@ export interface TrialResult {
 
 /** Told what scripts do; to be quick. */
 export interface HookObserver {
-  /** A call has ended. `failed`: why, if it failed; `warnings`: invalid fields of its result. */
-  hookCalled(queueNumber: number, ms: number, failed: ScriptFailureReason | undefined, warnings: number): void;
+  /** A call has ended. `ms`: undefined, if that was with its thread; `failed`: why, if it failed; `warnings`: invalid fields
+   * of its result. */
+  hookCalled(
+    queueNumber: number,
+    ms: number | undefined,
+    failed: ScriptFailureReason | undefined,
+    warnings: number,
+  ): void;
   /** The breaker was open, so the script was not called. */
   hookSkipped(queueNumber: number): void;
   /** A thread of scripts was ended because it made no progress, or died. */

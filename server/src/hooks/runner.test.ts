@@ -1,6 +1,7 @@
 // The runner by itself, over an engine whose calls take as long as the source says, by a clock of its own.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { TrialResult } from "./port.ts";
 import { JobBatch } from "./job-batch.ts";
 import { type FromRunner, type Results, type SlotDefinition, column, columns, marks, statuses } from "./protocol.ts";
 import { Runner } from "./runner.ts";
@@ -26,6 +27,7 @@ class Rig implements ScriptEngine {
   /** Sources, in the order of their calls. */
   readonly called: string[] = [];
   readonly told: Results[] = [];
+  readonly tried: TrialResult[] = [];
   readonly runner: Runner;
   #nextJob = 1;
   #world: ScriptWorld | undefined;
@@ -33,6 +35,7 @@ class Rig implements ScriptEngine {
   constructor() {
     const tell = (message: FromRunner): void => {
       if (message.type === "results") this.told.push(message);
+      else if (message.type === "tried") this.tried.push(message.result);
     };
     const host = { tell, begins: () => undefined, wall: () => 5, mono: () => this.mono, random: () => 0 };
     const engine = (world: ScriptWorld): ScriptEngine => {
@@ -194,6 +197,43 @@ describe("a script that fails", () => {
       rig.run();
       assert.equal(rig.called.length, calls);
     }
+  });
+
+  test("keeps the failures that it has not told yet when its mode changes", () => {
+    const rig = new Rig();
+    rig.define(1, "fails");
+    rig.post(1, 3);
+    rig.run();
+    rig.define(1, "fails", { fallback: "0" });
+    rig.post(1, 1);
+    rig.run();
+    assert.deepEqual(rig.column("status"), [failed, failed, failed, skipped]);
+  });
+
+  test("whose queue is gone owes no answer: what it had not begun, and what comes late", () => {
+    const rig = new Rig();
+    rig.define(1, "0");
+    rig.post(1, 2);
+    rig.runner.receive({ type: "drop", slot: 1 });
+    rig.post(1, 1);
+    rig.run();
+    assert.deepEqual(rig.called, []);
+    assert.deepEqual(rig.column("job"), [1, 2, 3]);
+    assert.deepEqual(rig.column("status"), [skipped, skipped, skipped]);
+  });
+
+  test("and an engine that fails on a trial: the trial has failed", () => {
+    const rig = new Rig();
+    rig.runner.receive({
+      type: "try",
+      job: 1,
+      trial: {
+        ...{ hook: "on_failure", source: "0", queue: "q", headers: [], payload: new Uint8Array(), seePayload: false },
+        ...{ config: new Map(), attempts: 1, error: "", requestedDelayMs: undefined, doNotRetry: false },
+      },
+    });
+    const called = rig.tried[0]?.result.called;
+    assert.match(called?.ok === false ? called.failure.message : "", /the engine failed: Error: nobody asks/);
   });
 
   test("a new version begins anew, with what waits, and results name it", () => {

@@ -2,7 +2,15 @@
 // each, so that a slow script holds up its own queue only. What it knows of a script's failures in a row is what makes the
 // breaker exact: jobs that were under way when it opened are not called any more.
 import { Fifo } from "./fifo.ts";
-import { type FailureJob, type FromRunner, type SlotDefinition, type ToRunner, marks, metaFields } from "./protocol.ts";
+import {
+  type FailureJob,
+  type FromRunner,
+  type SlotDefinition,
+  type ToRunner,
+  type TrialOrder,
+  marks,
+  metaFields,
+} from "./protocol.ts";
 import { ResultBatch } from "./result-batch.ts";
 import type {
   Budgets,
@@ -17,7 +25,7 @@ import type {
   ScriptFailure,
   ScriptWorld,
 } from "./script-engine.ts";
-import { runTrial } from "./trial.ts";
+import { runTrial, sha256 } from "./trial.ts";
 import { WireHeaders } from "./wire-fields.ts";
 
 /** For how long one script is served in a row, unless a single call takes longer. */
@@ -240,16 +248,19 @@ export class Runner {
     const slot = new Slot(definition);
     this.#slots.set(definition.slot, slot);
     if (before === undefined) return;
+    // What it has not told yet counts, too.
+    if (before.definition.version === definition.version) slot.failures = before.failures;
     slot.jobs = before.jobs;
     slot.callMs = before.callMs;
     before.jobs = new Fifo();
     if (slot.jobs.size > 0) this.#enlist(slot);
   }
 
-  /** Of a script that is gone nothing waits any more: its service has taken leave of all its jobs. */
+  /** Whoever posted its jobs has taken leave of them, but counts the answers that are owed. */
   #drop(number: number): void {
-    this.#slots.get(number)?.jobs.clear();
+    const left = this.#slots.get(number)?.jobs.clear() ?? [];
     this.#slots.delete(number);
+    for (const { id } of left) this.#results.add(id, 0, 0);
   }
 
   #enqueued({ at, meta, bytes }: Extract<ToRunner, { type: "enqueued" }>): void {
@@ -279,7 +290,10 @@ export class Runner {
 
   #add(number: number, job: Job): void {
     const slot = this.#slots.get(number);
-    if (slot === undefined) return;
+    if (slot === undefined) {
+      this.#results.add(job.id, 0, 0);
+      return;
+    }
     slot.jobs.push(job);
     this.#enlist(slot);
   }
@@ -306,9 +320,19 @@ export class Runner {
   #try({ job, trial }: Extract<ToRunner, { type: "try" }>): void {
     const read = new Set<string>();
     this.#trial = { config: trial.config, read };
-    const tried = runTrial(this.#engine, trial, this.#budgets, this.#host.wall());
+    const tried = this.#tried(trial);
     this.#trial = undefined;
     this.#host.tell({ type: "tried", job, result: { ...tried, configKeys: [...read] } });
+  }
+
+  #tried(trial: TrialOrder): ReturnType<typeof runTrial> {
+    try {
+      return runTrial(this.#engine, trial, this.#budgets, this.#host.wall());
+    } catch (error) {
+      const { hook, source } = trial;
+      const called = { ok: false, failure: engineFailure(error), usage: unused } as const;
+      return { result: { hook, called }, budgets: this.#budgets, sha256: sha256(source) };
+    }
   }
 
   #get(key: string): string | undefined {

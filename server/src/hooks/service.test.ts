@@ -1,7 +1,7 @@
 // The service under random work over a runner that dies at any moment: every message has exactly one outcome, calls for one queue
 // are answered in their order, and nothing is left behind.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { failure } from "../core/errors.ts";
 import { type QueueSettings, defaultQueueSettings } from "../core/queue-settings.ts";
@@ -10,7 +10,7 @@ import type { RunnerEvents, RunnerLink } from "./runner-link.ts";
 import { Runner } from "./runner.ts";
 import { type CompiledScript, type ScriptEngine, defaultBudgets } from "./script-engine.ts";
 import { HookService } from "./service.ts";
-import { messageTo } from "./testing/hook-rig.ts";
+import { keyOrReason, messageTo } from "./testing/hook-rig.ts";
 
 const usage = { steps: 1, bytes: 1 };
 
@@ -114,6 +114,8 @@ class World {
   readonly numbers = new Map<string, number>();
   readonly asked = new Map<string, number>();
   readonly answered = new Map<string, number>();
+  /** How calls have ended. */
+  readonly measured: (string | undefined)[] = [];
   questions = 0;
   answers = 0;
   #next = 1;
@@ -125,6 +127,11 @@ class World {
     openLink: (events) => (this.link = new SlowLink(events)),
     openTrialLink: (events) => new SlowLink(events),
     log: { warn: () => undefined },
+    observer: {
+      hookCalled: (_queue, _ms, failed) => this.measured.push(failed),
+      hookSkipped: () => undefined,
+      hookThreadLost: () => undefined,
+    },
   });
 
   set(queue: string, change: Partial<QueueSettings>): void {
@@ -236,4 +243,83 @@ test("every message has exactly one outcome, in order, whatever becomes of queue
     { numRuns: 300 },
   );
   assert.ok(answered > 1_000, "calls were answered");
+});
+
+describe("the service", () => {
+  const fails = (world: World, queue: string): void => {
+    world.enqueue(queue, 1);
+    world.link?.receive();
+    world.link?.tell();
+  };
+  const enqueued = (world: World, queue: string): Promise<readonly string[]> =>
+    new Promise((resolve) =>
+      world.service.enqueue(queue, [messageTo(queue)], (verdicts) => resolve(verdicts.map(keyOrReason))),
+    );
+
+  test("a probe that is given up with its thread leaves the breaker open, and the next call is one", async () => {
+    const world = new World();
+    world.set("a", { onEnqueueScript: "fails" });
+    for (let call = 0; call < 3; call += 1) fails(world, "a");
+    world.mono += 10_000;
+    const probe = enqueued(world, "a");
+    for (let loss = 0; loss < 3; loss += 1) world.link?.die(false);
+    assert.deepEqual(await probe, ["own"]);
+    assert.equal(world.service.stateOf("a", "on_enqueue")?.breaker, "half-open");
+    fails(world, "a");
+    assert.equal(world.service.stateOf("a", "on_enqueue")?.calls, 4);
+  });
+
+  test("a call of a script that is lost with its thread is measured as one that failed", () => {
+    const world = new World();
+    world.set("a", { onEnqueueScript: "x" });
+    world.enqueue("a", 1);
+    world.link?.receive();
+    world.link?.die(true);
+    assert.deepEqual(world.measured, ["watchdog"]);
+  });
+
+  test("a last good script that has ended a thread is not asked again when another setting changes", async () => {
+    const world = new World();
+    world.set("a", {
+      ...{ onEnqueueScript: "fails", onHookError: "last_good" },
+      provenOnEnqueue: { current: false, before: "x" },
+    });
+    for (let call = 0; call < 3; call += 1) fails(world, "a");
+    const culprit = enqueued(world, "a");
+    world.link?.receive();
+    world.link?.die(true);
+    assert.deepEqual(await culprit, ["own"]);
+    world.set("a", { maxAttempts: 2 });
+    assert.deepEqual(await enqueued(world, "a"), ["own"]);
+    world.set("a", { onHookError: "default" });
+    world.set("a", { onHookError: "last_good" });
+    const asked = enqueued(world, "a");
+    world.link?.receive();
+    world.link?.tell();
+    assert.deepEqual(await asked, ["x"]);
+  });
+
+  test("a failure that comes after the same script was set again names that script", () => {
+    const world = new World();
+    world.set("a", { onEnqueueScript: "fails" });
+    fails(world, "a");
+    world.enqueue("a", 1);
+    world.link?.receive();
+    world.service.scriptSet("a", "on_enqueue");
+    world.link?.tell();
+    const [late, first] = world.service.errorsOf("a");
+    assert.equal(late?.sha256, first?.sha256);
+    assert.match(late?.sha256 ?? "", /^[0-9a-f]{64}$/);
+  });
+
+  test("that is stopped answers at once, and opens nothing", async () => {
+    const world = new World();
+    world.set("a", { onEnqueueScript: "x", onFailureScript: "x" });
+    await world.service.stop(failure("DRAINING", "stopped"));
+    world.link = undefined;
+    assert.deepEqual(await enqueued(world, "a"), ["DRAINING"]);
+    world.decide("a");
+    assert.equal(world.answers, 1);
+    assert.equal(world.link, undefined);
+  });
 });

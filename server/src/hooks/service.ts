@@ -58,6 +58,8 @@ export class HookService implements port.Hooks {
   #nextJob = 1;
   #bytes = 0;
   #lossesInARow = 0;
+  /** What everything is answered with from now on. */
+  #stopped: Failure | undefined;
   #worked: (queueNumber: number, hook: port.HookName, source: string) => void = () => undefined;
 
   constructor(options: HookServiceOptions) {
@@ -112,8 +114,9 @@ export class HookService implements port.Hooks {
 
   enqueue(queue: string, items: readonly EnqueueItem[], done: (verdicts: readonly port.Verdict[]) => void): void {
     const slot = this.#slots.get(queue, "on_enqueue");
-    if (slot === undefined) {
-      done(items);
+    const stopped = this.#stopped;
+    if (slot === undefined || stopped !== undefined) {
+      done(stopped === undefined ? items : items.map(() => stopped));
       return;
     }
     const part = new Part(items.length, done);
@@ -129,7 +132,7 @@ export class HookService implements port.Hooks {
 
   decide(question: port.FailureQuestion, answer: (answer: HookAnswer) => void): void {
     const slot = this.#slots.get(question.queue, "on_failure");
-    if (slot === undefined || this.#isFull(slot)) {
+    if (slot === undefined || this.#stopped !== undefined || this.#isFull(slot)) {
       answer({ type: "policy" });
       return;
     }
@@ -167,6 +170,7 @@ export class HookService implements port.Hooks {
   }
 
   async stop(failed: Failure): Promise<void> {
+    this.#stopped = failed;
     clearImmediate(this.#flush);
     for (const slot of this.#slots.all()) {
       this.#takeLeave(slot, (job) => {
@@ -406,7 +410,10 @@ export class HookService implements port.Hooks {
     const failure: ScriptFailure = { reason: "watchdog", line: 0, message: why };
     const again = [...this.#posted.values()];
     if (culprit?.mark === marks.skip) culprit.slot.dropFallback();
-    else if (culprit !== undefined) this.#failed(culprit, culprit.slot.version, failure);
+    else if (culprit !== undefined) {
+      observer?.hookCalled(culprit.slot.queueNumber, undefined, failure.reason, 0);
+      this.#failed(culprit, culprit.slot.version, failure);
+    }
     if (this.#link !== undefined) this.#introduce(this.#link);
     const givenUp = this.#lossesInARow >= hopelessLosses;
     for (const job of again) {
@@ -423,6 +430,7 @@ export class HookService implements port.Hooks {
     this.#posted.delete(job.id);
     job.slot.posted -= 1;
     this.#leaves(job);
+    if (job.mark === marks.probe) job.slot.breaker.withdrawn();
     if (job.slot.hasScript) this.#withoutDecision(job);
     else this.#asRequested(job);
   }

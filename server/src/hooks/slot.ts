@@ -92,9 +92,11 @@ export class HookSlot {
   deleted = false;
   #source = "";
   #fallback: string | undefined;
+  /** A fallback that has ended a thread. */
+  #deadly = "";
   #sha256 = "";
   #version = 0;
-  /** Of the script before, whose results may still come. */
+  /** Of the version before, whose results may still come. */
   #sha256Before = "";
   #calls = 0;
   #failures = 0;
@@ -143,17 +145,17 @@ export class HookSlot {
 
   /** true: the runner has to know. */
   set({ source, lastGood, worked }: Script, mode: HookErrorMode): boolean {
-    const fallback = mode === "last_good" && lastGood !== "" ? lastGood : undefined;
     const another = source !== this.#source;
+    if (another || mode !== this.mode) this.#deadly = "";
+    const fallback = mode === "last_good" && lastGood !== "" && lastGood !== this.#deadly ? lastGood : undefined;
     const changed = another || fallback !== this.#fallback;
     this.mode = mode;
     this.worked = worked;
     this.#fallback = fallback;
     if (another) {
       this.#source = source;
-      this.#sha256Before = this.#sha256;
-      this.#sha256 = source === "" ? "" : sha256(source);
       this.reset();
+      this.#sha256 = source === "" ? "" : sha256(source);
     }
     return changed;
   }
@@ -161,12 +163,14 @@ export class HookSlot {
   /** The script begins anew, as far as its failures are concerned. */
   reset(): void {
     this.#version += 1;
+    this.#sha256Before = this.#sha256;
     this.#lastFailure = undefined;
     this.breaker.reset();
   }
 
   /** It has ended a thread, and is asked no more as long as neither script nor mode change. */
   dropFallback(): void {
+    this.#deadly = this.#fallback ?? "";
     this.#fallback = undefined;
   }
 

@@ -139,5 +139,6 @@ export class Trials {
     question?.lost({ reason: "watchdog", line: 0, message: why });
     this.#link?.post({ type: "config", entries: this.#config() }, 0);
     for (const { order } of this.#questions.values()) this.#link?.post(order, 1);
+    if (this.#questions.size === 0) this.#rest();
   }
 }

@@ -26,11 +26,16 @@ export class HookCounters implements HookObserver {
     this.#places = places;
   }
 
-  hookCalled(queueNumber: number, ms: number, failed: ScriptFailureReason | undefined, warnings: number): void {
+  hookCalled(
+    queueNumber: number,
+    ms: number | undefined,
+    failed: ScriptFailureReason | undefined,
+    warnings: number,
+  ): void {
     const counts = this.#places.countsOf(queueNumber);
     counts.hookCalls += 1;
     counts.hookWarnings += warnings;
-    this.duration.record(ms * stepsPerMs);
+    if (ms !== undefined) this.duration.record(ms * stepsPerMs);
     if (failed === undefined) return;
     counts.hookFailures += 1;
     this.failures[failed] += 1;
