@@ -1,6 +1,13 @@
 // Scripts, their decisions and their failures for people.
 import { Args } from "@oclif/core";
-import type { EnqueueDecision, HookDescription, HookFailure, HookName, HookTrial } from "@fila/sdk/admin";
+import type {
+  EnqueueDecision,
+  FailureDecision,
+  HookDescription,
+  HookFailure,
+  HookName,
+  HookTrial,
+} from "@fila/sdk/admin";
 import { printable, printableText } from "./printable.ts";
 import { exactSpan } from "./spans.ts";
 
@@ -18,11 +25,12 @@ const breakers: Readonly<Record<HookDescription["breaker"], string>> = {
   half_open: "failed too often in a row, the next call decides",
 };
 
-export function describeHook(name: HookName, hook: HookDescription): string[] {
+export function describeHook(queue: string, name: HookName, hook: HookDescription): string[] {
   const { sha256, breaker, calls, failures, warnings } = hook;
   return [
     `${name}: ${sha256.slice(0, 12)}, ${breakers[breaker]}`,
     `  calls ${calls}, failed ${failures}, results with an invalid field ${warnings}`,
+    ...(failures === 0 ? [] : [`  how they failed: fila hook errors ${queue}`]),
   ];
 }
 
@@ -44,10 +52,15 @@ export function describeTrial(trial: HookTrial): string[] {
 function describeOutcome(trial: HookTrial): string[] {
   if ("failure" in trial) return [`Failed: ${failureText(trial.failure)}`];
   if (trial.hook === "on_failure") {
-    const { action, delayMs } = trial.decision;
-    return [action === "retry" ? `Retry: after ${exactSpan(delayMs)}` : "Dead letter"];
+    return [describeFailureDecision(trial.decision)];
   }
   return describeDecision(trial.decision);
+}
+
+function describeFailureDecision({ action, delayMs }: FailureDecision): string {
+  if (action === undefined) return "Undecided: the retry policy of the queue holds";
+  if (action === "dlq") return "Dead letter";
+  return `Retry: after ${delayMs === undefined ? "the backoff of the retry policy" : exactSpan(delayMs)}`;
 }
 
 function describeDecision({ fairnessKey, weight, cost, throttleKeys, delayMs }: EnqueueDecision): string[] {

@@ -137,11 +137,11 @@ function describeCaps({ maxInFlight, maxInFlightPerKey }: QueueDescription): str
   ];
 }
 
-function describeHooks({ onEnqueue, onFailure, onHookError }: QueueDescription): string[] {
+function describeHooks({ name, onEnqueue, onFailure, onHookError }: QueueDescription): string[] {
   if (onEnqueue === undefined && onFailure === undefined) return [];
   return [
-    ...(onEnqueue === undefined ? [] : describeHook("on_enqueue", onEnqueue)),
-    ...(onFailure === undefined ? [] : describeHook("on_failure", onFailure)),
+    ...(onEnqueue === undefined ? [] : describeHook(name, "on_enqueue", onEnqueue)),
+    ...(onFailure === undefined ? [] : describeHook(name, "on_failure", onFailure)),
     `On errors of scripts: ${onHookError}`,
   ];
 }

@@ -160,6 +160,15 @@ test("scripts: a trial that fails ends with 1 and tells where; failures on traff
   const errors = await json("hook errors failing");
   assert.equal(errors.length, 2);
   assert.match(String(errors[0]!["message"]), /second/);
+  for (const command of ["hook show failing", "queue inspect failing"]) {
+    assert.match((await run(command)).stdout, /^ {2}how they failed: fila hook errors failing$/m);
+  }
+  const decided = async (answer: string): Promise<string> => {
+    const answers = `function on_failure(msg) return ${answer} end`;
+    return (await cli.run(["hook", "test", "on_failure", "--script", answers])).stdout;
+  };
+  assert.match(await decided("{}"), /^Undecided: the retry policy of the queue holds$/m);
+  assert.match(await decided('{ action = "retry" }'), /^Retry: after the backoff of the retry policy$/m);
   assert.match((await run("hook errors failing")).stdout, /on_enqueue +[\da-f]{12} +line 1: .*second.* \(error\)/);
 });
 

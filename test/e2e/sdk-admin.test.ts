@@ -125,6 +125,15 @@ describe("admin: queues", () => {
     const again = await admin.testHook("on_failure", { queue: "q", requestedDelay: "3s", attempts: 2 });
     assert.ok(!("failure" in again) && again.hook === "on_failure");
     assert.deepEqual(again.decision, { action: "retry", delayMs: 3_000 });
+    const decisions: object[] = [];
+    for (const answer of ["{}", '{ action = "retry" }', '{ action = "dlq" }']) {
+      const trial = await admin.testHook("on_failure", { script: `function on_failure(msg) return ${answer} end` });
+      if (!("failure" in trial)) decisions.push(trial.decision);
+    }
+    assert.deepEqual(
+      decisions,
+      [undefined, "retry", "dlq"].map((action) => ({ action, delayMs: undefined })),
+    );
     const script = `function on_enqueue(msg) return { fairness_key = fila.get("a") .. msg.payload } end`;
     const seen = await admin.testHook("on_enqueue", { script, payload: "b", seePayload: true, config: { a: "1" } });
     assert.deepEqual(

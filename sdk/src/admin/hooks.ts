@@ -94,10 +94,12 @@ export interface EnqueueDecision {
   readonly delayMs: number | undefined;
 }
 
-/** What on_failure decided, its defaults filled in. */
+/** What on_failure decided. */
 export interface FailureDecision {
-  readonly action: "retry" | "dlq";
-  readonly delayMs: number;
+  /** undefined: it said nothing valid, and the queue's retry policy decides. */
+  readonly action: "retry" | "dlq" | undefined;
+  /** Of a retry; undefined: the backoff of the retry policy. */
+  readonly delayMs: number | undefined;
 }
 
 /** What came of a trial. */
@@ -213,8 +215,9 @@ export function hookTrial(hook: HookName, answer: TestHookResponse): HookTrial {
 function outcomeOf(hook: HookName, outcome: TestHookResponse["outcome"]): HookTrialOutcome {
   switch (outcome.case) {
     case "failure": {
-      const { retry, delayMs } = outcome.value;
-      return { hook: "on_failure", decision: { action: retry ? "retry" : "dlq", delayMs: Number(delayMs) } };
+      const { retry, delayMs, undecided } = outcome.value;
+      const action = undecided ? undefined : retry ? "retry" : "dlq";
+      return { hook: "on_failure", decision: { action, delayMs: delayMs === undefined ? undefined : Number(delayMs) } };
     }
     case "error":
       return { hook, failure: hookFailure(outcome.value) };

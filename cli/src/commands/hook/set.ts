@@ -19,7 +19,9 @@ export default class HookSet extends ClientCommand {
     hook: hookArg({ required: true }),
     file: Args.string({ description: "File with the Lua script; - = stdin.", ignoreStdin: true }),
   };
-  static override flags = { none: Flags.boolean({ description: "The queue has no such script any more.", default: false }) };
+  static override flags = {
+    none: Flags.boolean({ description: "The queue has no such script any more.", default: false }),
+  };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(HookSet);

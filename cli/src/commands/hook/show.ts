@@ -35,7 +35,7 @@ export default class HookShow extends ClientCommand {
       return;
     }
     for (const [name, each] of named) {
-      for (const line of describeHook(name, each)) this.log(line);
+      for (const line of describeHook(queue, name, each)) this.log(line);
     }
     this.log(`On errors: ${onHookError}`);
     this.log(`Scripts see payloads: ${hooksSeePayload ? "yes" : "no"}`);
