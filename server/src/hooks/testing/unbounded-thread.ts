@@ -13,6 +13,6 @@ class MortalEngine extends LuaEngine {
 }
 
 const unbounded: EngineFactory = (world) =>
-  new MortalEngine(world, { steps: Infinity, bytes: Infinity, clockMs: Infinity });
+  new MortalEngine(world, { steps: Infinity, bytes: Infinity, stringBytes: Infinity, clockMs: Infinity });
 
 serveThread(unbounded);
