@@ -82,19 +82,26 @@ export class HookGate {
     for (const [queue, places] of groups) {
       const its = places.length === items.length ? items : places.map((place) => items[place] as EnqueueItem);
       if (queue === undefined) this.#host.enqueue(its, (outcomes) => call.answer(places, outcomes));
-      else hooks.enqueue(queue, its, (verdicts) => this.#decided(call, places, verdicts));
+      else hooks.enqueue(queue, its, (verdicts) => this.#decided(call, its, places, verdicts));
     }
   }
 
-  #decided(call: GatedCall, places: readonly number[], verdicts: readonly Verdict[]): void {
+  #decided(
+    call: GatedCall,
+    items: readonly EnqueueItem[],
+    places: readonly number[],
+    verdicts: readonly Verdict[],
+  ): void {
     const taken: EnqueueItem[] = [];
     const takenPlaces: number[] = [];
     for (let at = 0; at < verdicts.length; at += 1) {
       const verdict = verdicts[at] as Verdict;
       const place = places[at] as number;
-      if ("reason" in verdict) call.set(place, verdict);
+      const item = items[at] as EnqueueItem;
+      if ("reason" in verdict && item.idempotencyKey === undefined) call.set(place, verdict);
       else {
-        taken.push(verdict);
+        // Whether it was stored before, only the core knows.
+        taken.push("reason" in verdict ? { ...item, refused: verdict } : verdict);
         takenPlaces.push(place);
       }
     }

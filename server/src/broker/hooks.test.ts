@@ -7,7 +7,7 @@ import type { Duplicate } from "../core/effects.ts";
 import type { Failure } from "../core/errors.ts";
 import type { QueueSettings } from "../core/queue-settings.ts";
 import { openHooks } from "../hooks/open-hooks.ts";
-import { BrokerRig, itemOf, settlement, valueOf } from "./testing/broker-rig.ts";
+import { BrokerRig, itemOf, keyOf, settlement, valueOf } from "./testing/broker-rig.ts";
 import type { LoadedDelivery } from "./contract.ts";
 import { GatedStorage } from "./testing/gated-storage.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
@@ -113,6 +113,19 @@ describe("on_enqueue", () => {
     assert.deepEqual(await keys(rig, "hooked"), { b: 1 });
     assert.deepEqual(await keys(rig, "plain"), { own: 2 });
     assert.equal(new Set(outcomes.map(String)).size, 6);
+  });
+
+  test("what was stored before is told by its idempotency key, also when the queue refuses for its broken script", async () => {
+    const rig = await withQueue({ onEnqueueScript: byTenant, onHookError: "reject" });
+    const once = (key: string): EnqueueItem => tenant("a", { idempotencyKey: keyOf(key) });
+    const [first] = await rig.enqueue(once("k"));
+    valueOf(await rig.broker.operations.updateQueue("q", { onEnqueueScript: broken }));
+    const outcomes = await rig.enqueue(once("k"), once("other"), tenant("a"));
+    assert.deepEqual(outcomes[0], { duplicateOf: first });
+    assert.deepEqual(outcomes.slice(1).map(reasonOf), ["HOOK_FAILED", "HOOK_FAILED"]);
+    valueOf(await rig.broker.operations.updateQueue("q", { onEnqueueScript: byTenant }));
+    assert.deepEqual((await rig.enqueue(once("other"))).map(reasonOf), ["ok"]);
+    assert.deepEqual(await keys(rig), { a: 2 });
   });
 
   test("messages of a queue stay in their order, also when the script is taken away while some wait for it", async () => {

@@ -1,4 +1,5 @@
 // What the shell asks of the core: plain data. All times are milliseconds.
+import type { Failure } from "./errors.ts";
 import type { KeyHash } from "./idempotency.ts";
 import type { KeyOverride } from "./queue.ts";
 import type { QueueSettings } from "./queue-settings.ts";
@@ -37,6 +38,9 @@ export interface EnqueueItem {
   readonly ttlMs?: number;
   /** An enqueue with a key that was used within the queue's window answers with the first message and stores nothing. */
   readonly idempotencyKey?: IdempotencyKey | undefined;
+  /** Of a message with an idempotency key: its queue's hook could not decide, so nothing is to be stored for this reason.
+   * That it was stored before is told nevertheless. */
+  readonly refused?: Failure | undefined;
   /** Headers and payload in wire form (fields 2 and 3 of EnqueueRequest and of Message). The core never looks inside. */
   readonly body: Uint8Array;
 }

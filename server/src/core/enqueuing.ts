@@ -27,6 +27,7 @@ function enqueue(state: State, turn: Turn, item: EnqueueItem, readyAt: number): 
   if (idempotencyKey !== undefined) {
     const known = firstUse(state, turn, queue, idempotencyKey);
     if (known !== undefined) return known;
+    if (item.refused !== undefined) return item.refused;
   }
   const key = state.keyOf(queue, item.fairnessKey);
   if (item.weight !== 0 && item.weight !== key.ownWeight) {
