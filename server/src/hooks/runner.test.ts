@@ -5,7 +5,13 @@ import type { TrialResult } from "./port.ts";
 import { JobBatch } from "./job-batch.ts";
 import { type FromRunner, type Results, type SlotDefinition, column, columns, marks, statuses } from "./protocol.ts";
 import { Runner } from "./runner.ts";
-import { type CompiledScript, type ScriptEngine, type ScriptWorld, defaultBudgets } from "./script-engine.ts";
+import {
+  type CompiledScript,
+  type ScriptEngine,
+  type ScriptFailure,
+  type ScriptWorld,
+  defaultBudgets,
+} from "./script-engine.ts";
 import { messageTo } from "./testing/hook-rig.ts";
 
 const usage = { steps: 1, bytes: 1 };
@@ -21,7 +27,7 @@ interface Timed extends CompiledScript {
   readonly source: string;
 }
 
-/** A source is "<milliseconds>" or "fails". */
+/** A source is "<milliseconds>" or "fails", or "reads key", which does not compile without it. */
 class Rig implements ScriptEngine {
   mono = 0;
   /** Sources, in the order of their calls. */
@@ -45,7 +51,10 @@ class Rig implements ScriptEngine {
     this.runner = new Runner(engine, defaultBudgets, host);
   }
 
-  compile(hook: "on_enqueue" | "on_failure", source: string): Timed {
+  compile(hook: "on_enqueue" | "on_failure", source: string): Timed | ScriptFailure {
+    if (source === "reads key" && this.#world?.config("key") === undefined) {
+      return { reason: "error", line: 1, message: "no key" };
+    }
     return { hook, source };
   }
 
@@ -55,7 +64,7 @@ class Rig implements ScriptEngine {
     if (source === "fails") {
       return { ok: false, failure: { reason: "error", line: 1, message: "no" }, usage } as const;
     }
-    this.mono += Number(source);
+    this.mono += Number(source) || 0;
     const decision = { ...nothing, fairnessKey: this.#world?.config("key") };
     return { ok: true, decision, warnings: [], usage } as const;
   }
@@ -168,6 +177,22 @@ describe("a script that fails", () => {
     rig.post(1, 2);
     rig.run();
     assert.deepEqual(rig.column("status"), [failed, skipped]);
+  });
+
+  test("because of what it found when it was compiled is compiled again, and so is its fallback", () => {
+    for (const [source, fallback] of [
+      ["reads key", undefined],
+      ["fails", "reads key"],
+    ] as const) {
+      const rig = new Rig();
+      rig.define(1, source, { fallback });
+      rig.post(1, 1);
+      rig.run();
+      rig.runner.receive({ type: "set", key: "key", value: "k" });
+      rig.post(1, 1);
+      rig.run();
+      assert.deepEqual(rig.column("decided"), [0, 1]);
+    }
   });
 
   test("leaves the decision to its fallback, also when it is not called", () => {

@@ -68,8 +68,8 @@ const unused = { steps: 0, bytes: 0 };
 
 class Slot {
   readonly definition: SlotDefinition;
-  script: Compiled | undefined;
-  fallback: Compiled | undefined;
+  script: CompiledScript | undefined;
+  fallback: CompiledScript | undefined;
   /** In a row. */
   failures: number;
   fallbackFailures = 0;
@@ -199,8 +199,7 @@ export class Runner {
     results.add(job.id, slot.definition.version, 0);
     const calls = job.mark === marks.probe || (job.mark === marks.call && !slot.tripped);
     if (calls) {
-      slot.script ??= this.#compile(slot.definition.hook, slot.definition.source);
-      const result = this.#call(slot, slot.script, job);
+      const result = this.#call(slot, "script", slot.definition.source, job);
       results.called(result, this.#host.mono() - startedAt);
       if (result.ok) {
         slot.failures = 0;
@@ -214,10 +213,9 @@ export class Runner {
 
   /** The last script that worked. One that fails too often, too, is let alone for a while. */
   #fallBack(slot: Slot, job: Job): void {
-    const { fallback, hook, threshold, cooldownMs } = slot.definition;
+    const { fallback, threshold, cooldownMs } = slot.definition;
     if (fallback === undefined || this.#host.mono() < slot.fallbackRestsUntil) return;
-    slot.fallback ??= this.#compile(hook, fallback);
-    const result = this.#call(slot, slot.fallback, job);
+    const result = this.#call(slot, "fallback", fallback, job);
     if (result.ok) {
       slot.fallbackFailures = 0;
       this.#decided(job, result.decision);
@@ -227,9 +225,12 @@ export class Runner {
     if (slot.fallbackFailures >= threshold) slot.fallbackRestsUntil = this.#host.mono() + cooldownMs;
   }
 
-  #call(slot: Slot, script: Compiled, job: Job): CallResult<Decision> {
+  #call(slot: Slot, which: "script" | "fallback", source: string, job: Job): CallResult<Decision> {
+    const { queue, hook } = slot.definition;
+    const script = slot[which] ?? this.#compile(hook, source);
+    // Not kept: what it ran into, a value of the configuration say, may be another one at the next call.
     if ("reason" in script) return { ok: false, failure: script, usage: unused };
-    const { queue } = slot.definition;
+    slot[which] = script;
     try {
       if (job.enqueue !== undefined) return this.#engine.onEnqueue(script, { ...job.enqueue, queue });
       return this.#engine.onFailure(script, { ...job.failure, queue });
