@@ -90,6 +90,35 @@ describe("the fairness ring, cost 1", () => {
     );
   });
 
+  test("visits that are hastened give nobody more than a visit, whenever they are", () => {
+    fc.assert(
+      fc.property(weightsArbitrary, fc.array(fc.nat(999), { minLength: 40, maxLength: 400 }), (weights, hastened) => {
+        const keys = weights.map((weight) => new BackloggedKey(weight, [1]));
+        const ring = ringOf(keys);
+        const round = weights.reduce((sum, weight) => sum + weight, 0);
+        for (const [at, which] of hastened.entries()) {
+          ring.hasten(keys[which % keys.length] as BackloggedKey);
+          deliverOne(ring);
+          const progress = (at + 1) / round;
+          for (const key of keys) assert.ok(Math.abs(key.served - progress * key.weight) <= 2 * key.weight);
+        }
+      }),
+      { seed, numRuns: 60 },
+    );
+  });
+
+  test("a visit that is hastened is the next one", () => {
+    const keys = [2, 1, 3].map((weight) => new BackloggedKey(weight, [1]));
+    const [, b, c] = keys;
+    const ring = ringOf(keys);
+    ring.hasten(c!);
+    const order = Array.from({ length: 10 }, () => keys.indexOf(deliverOne(ring)));
+    assert.deepEqual(order, [2, 2, 2, 0, 0, 1, 2, 2, 2, 0], "in the second round it comes in its turn");
+    ring.hasten(b!);
+    assert.equal(deliverOne(ring), keys[0], "an open visit goes on");
+    assert.equal(deliverOne(ring), b);
+  });
+
   test("2 to 5,000 keys: complete rounds are exact", () => {
     for (const count of [2, 3, 10, 100, 1_000, 5_000]) {
       const keys = Array.from({ length: count }, (_, at) => new BackloggedKey(1 + ((at * 7) % 13), [1]));

@@ -118,6 +118,21 @@ export class FairnessRing {
     else this.#resume(key);
   }
 
+  /** The key's next visit comes before all others, where it can pay then; its rounds are counted as if it had come in its
+   * turn, so it gains no credit. */
+  hasten(key: RingKey): void {
+    invariant(key.inRing, "only an active key is visited");
+    if (key === this.#visiting) return;
+    if (key.dueRound > this.#round + 1) return;
+    this.#unlink(key);
+    if (key.dueRound > this.#round) {
+      key.deficit += key.weight * (key.dueRound - key.creditedRound);
+      key.creditedRound = key.dueRound;
+      key.dueRound = this.#round;
+    }
+    append(this.#current.ringNext, key);
+  }
+
   /** The blocked key has no message left. */
   forget(key: RingKey): void {
     key.blocked = false;
@@ -127,7 +142,7 @@ export class FairnessRing {
   /** First in the current round, which has given it its credit. */
   #resume(key: RingKey): void {
     this.operations += 1;
-    key.creditedRound = this.#round;
+    key.creditedRound = Math.max(key.creditedRound, this.#round);
     key.dueRound = this.#round;
     append(this.#current.ringNext, key);
   }
@@ -144,8 +159,8 @@ export class FairnessRing {
       this.operations += 1;
       const key = this.#current.ringNext as RingKey;
       this.#unlink(key);
-      key.deficit += key.weight * (this.#round - key.creditedRound);
-      key.creditedRound = this.#round;
+      key.deficit += key.weight * Math.max(0, this.#round - key.creditedRound);
+      key.creditedRound = Math.max(key.creditedRound, this.#round);
       const cost = headCost(key);
       // Only after its head has changed for a dearer one: it waits for what is missing.
       if (key.deficit < cost) this.#file(key, cost);
@@ -206,8 +221,9 @@ export class FairnessRing {
   }
 
   #file(key: RingKey, headCost: number): void {
-    key.creditedRound = this.#round;
-    this.#fileUnder(key, this.#round + this.#roundsToPay(key, headCost));
+    // A visit that was hastened has the credit of the round to come.
+    key.creditedRound = Math.max(key.creditedRound, this.#round);
+    this.#fileUnder(key, key.creditedRound + this.#roundsToPay(key, headCost));
   }
 
   #refile(key: RingKey, headCost: number): void {

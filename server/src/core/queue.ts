@@ -4,6 +4,7 @@ import { ConsumerLine } from "./consumer.ts";
 import type { FairnessKey } from "./fairness-key.ts";
 import type { IdempotencyRecords } from "./idempotency.ts";
 import { FairnessRing } from "./fairness-ring.ts";
+import type { Line } from "./throttle-line.ts";
 import { isDeadLetterName, type QueueSettings } from "./queue-settings.ts";
 
 /** What an operator sets on one fairness key of a queue. */
@@ -41,6 +42,8 @@ export class Queue {
   readonly consumers = new Set<Consumer>();
   /** Those who have left the line because the next message is too large for what they may hold now. */
   readonly turnedAway = new Set<Consumer>();
+  /** Where one of its lanes was called, and let the time pass for which tokens were set aside for it. */
+  readonly unfetched = new Set<Line>();
   /** Everything not yet settled. */
   depth = 0;
   /** Its leases. */

@@ -56,6 +56,7 @@ export class State {
   readonly config = new RuntimeConfig();
   readonly throttles = new Throttles({
     open: (lane) => this.#moved(lane),
+    call: (lane) => this.#called(lane),
     close: (lane) => this.#moved(lane),
     costOf: (lane) => this.table.cost(lane.head),
   });
@@ -168,6 +169,14 @@ export class State {
       key.queue.ring.headChanged(key, this.#headCostOf(key));
       this.#nextChanged(key.queue);
     } else this.#follow(key);
+  }
+
+  /** The lane goes on, and tokens are set aside for it: its key has gone on without it, and comes to its next visit now. */
+  #called(lane: Lane): void {
+    const { key } = lane;
+    const goesOn = key.inRing;
+    this.#moved(lane);
+    if (goesOn && key.first === lane) key.queue.ring.hasten(key);
   }
 
   /** What holds the key, or what it could deliver, has changed: it stands in the ring when it may deliver. */
@@ -354,6 +363,7 @@ export class State {
     else if (key.first === undefined) ring.chargeAndBlock(key, cost);
     else ring.charge(key, cost, this.#headCostOf(key));
     if (lane.throttles.length > 0) this.throttles.taken(lane, cost, ring.visiting === key, now);
+    if (key.queue.unfetched.size > 0) this.throttles.overtaken(key.queue, lane);
     if (key.queue.turnedAway.size > 0) this.#letBack(key.queue);
     return slot;
   }

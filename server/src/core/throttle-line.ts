@@ -147,6 +147,8 @@ export class Line {
   called: Wait | undefined;
   /** Until then what the called one needs is set aside. */
   patientUntil = 0;
+  /** Since then the queue has delivered something else. */
+  overtaken = false;
 
   constructor(throttle: Throttle, queue: Queue) {
     this.throttle = throttle;

@@ -5,30 +5,9 @@ import fc from "fast-check";
 import type { ConsumerDriver } from "./testing/consumer-driver.ts";
 import { CoreDriver } from "./testing/core-driver.ts";
 import { restarted } from "./testing/restarted.ts";
+import { limit, noExpiry, runFor, served, update } from "./testing/throttled.ts";
 
 const seed = 20_251_122;
-
-function limit(driver: CoreDriver, key: string, value: string): void {
-  driver.ask((request) => ({ type: "set-config", request, key: `throttle.${key}`, value }));
-}
-
-/** Nobody settles anything, so no lease may end. */
-const noExpiry = { visibilityMs: 43_200_000 };
-
-function update(driver: CoreDriver, settings: object): void {
-  driver.ask((request) => ({ type: "update-queue", request, name: "q", settings }));
-}
-
-/** Goes on to each moment at which the core wants a turn, until a time has passed; the workers take what comes. */
-function runFor(driver: CoreDriver, milliseconds: number, ...workers: readonly ConsumerDriver[]): void {
-  const end = driver.mono + milliseconds;
-  for (let turns = 0; driver.core.nextDeadline <= end; turns += 1) {
-    if (turns > 200_000) throw new Error("time does not go on");
-    driver.wait(Math.max(0, driver.core.nextDeadline - driver.mono));
-    for (const worker of workers) worker.take();
-  }
-  driver.wait(end - driver.mono);
-}
 
 function keysIn(worker: ConsumerDriver): string {
   return worker
@@ -152,15 +131,6 @@ describe("one bucket", () => {
   });
 });
 
-/** What came to a worker, in cost units by key. */
-function served(worker: ConsumerDriver, costs: ReadonlyMap<string, number>): Map<string, number> {
-  const sums = new Map<string, number>();
-  for (const { fairnessKey } of worker.received) {
-    sums.set(fairnessKey, (sums.get(fairnessKey) ?? 0) + (costs.get(fairnessKey) ?? 1));
-  }
-  return sums;
-}
-
 describe("keys behind one bucket", () => {
   test("10,000 of them, of weights 1 to 10, have exact shares by weight, and are looked at once for each delivery", () => {
     const driver = new CoreDriver();
@@ -185,7 +155,7 @@ describe("keys behind one bucket", () => {
       worker.take();
     }
     const firstLooks = looks;
-    const counts = served(worker, new Map());
+    const counts = served(worker);
     for (let n = 0; n < keys; n += 1) {
       const rounds = (counts.get(`k${n}`) ?? 0) / weightOf(n);
       assert.ok(rounds > 0 && rounds <= 2, `key ${n}: ${rounds} rounds`);
@@ -197,7 +167,7 @@ describe("keys behind one bucket", () => {
     // Everybody was parked by now: one look as it is served, and one as it goes to the back of the line.
     assert.ok(looks - firstLooks <= 2.2 * total, `${(looks - firstLooks) / total} looks a delivery`);
     let early = 0;
-    for (const [key, count] of served(worker, new Map())) {
+    for (const [key, count] of served(worker)) {
       const rounds = count / weightOf(Number(key.slice(1)));
       assert.ok(rounds >= 1 && rounds <= 3, `${key}: ${rounds} rounds`);
       if (rounds !== 2) early += 1;
@@ -306,7 +276,7 @@ describe("several buckets", () => {
     for (const key of ["a", "b", "c"]) driver.enqueue(key, { count: 3_000, throttleKeys: ["all"] });
     const worker = driver.open({ credit: 1e9 });
     runFor(driver, 60_000, worker);
-    const counts = served(worker, new Map());
+    const counts = served(worker);
     assert.ok(counts.get("slow")! >= 57 && counts.get("slow")! <= 61, `slow: ${counts.get("slow")}`);
     assert.ok(worker.received.length >= 0.98 * 6_000, `${worker.received.length} of 6,000`);
     checkPromise(worker, "all", 100, 10);
@@ -419,7 +389,7 @@ describe("a queue that does not deliver", () => {
       runFor(driver, 700, r);
       if (delivery !== undefined) q.settle(delivery, "ack");
     }
-    const dear = served(q, new Map()).get("dear") ?? 0;
+    const dear = served(q).get("dear") ?? 0;
     assert.ok(dear >= 10, `${dear} dear ones in 100`);
     assert.ok(r.received.length >= 0.6 * 7_000, `${r.received.length} of 7,000 for the other queue`);
   });

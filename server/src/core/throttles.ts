@@ -6,11 +6,13 @@
 // one lane at a time is called. It is back among the lanes of its key, keeps its place, and its tokens are set aside; the
 // bucket goes on to others with what is left. A queue that does not fetch them (paused, full, nobody to take a message, its
 // consumers busy) loses them when the patience is over, and its called lane is first again when it comes for them, with
-// twice the patience: so nobody waits long for a queue that does not deliver, and one that is only slow gets its share.
+// twice the patience: so nobody waits long for a queue that does not deliver, and one that is only slow gets its share. A
+// queue that delivers other messages meanwhile, older ones of the lane's key, goes on to the next of its line.
 //
 // With several buckets: a lane that is called at one and finds another short parks there, in the order of age. So it holds
-// its place at the slow bucket for as long as it takes at the fast one, the oldest lane goes on everywhere, and no bucket is
-// set aside while its lane still waits for a slower one.
+// its place at the slow bucket for as long as it takes at the fast one, and the oldest lane goes on everywhere. Where it
+// would hold it for longer than its patience, it gives it up for twice the patience: so no bucket is set aside for long while
+// its lane waits for a slower one.
 import type { FairnessKey } from "./fairness-key.ts";
 import type { Lane } from "./lane.ts";
 import type { Queue } from "./queue.ts";
@@ -23,6 +25,8 @@ import type { RateLimit } from "./token-bucket.ts";
 export interface Lanes {
   /** The lane may deliver again. */
   open(lane: Lane): void;
+  /** The same, and it is its turn: where it is the next one of its key, the key's visit begins before those of others. */
+  call(lane: Lane): void;
   /** It may not; its key goes on without it. */
   close(lane: Lane): void;
   costOf(lane: Lane): number;
@@ -247,8 +251,10 @@ export class Throttles {
       this.#endCall(line);
     }
     wait.urgent = throttle !== wait.home;
+    const tooLong = ms > wait.patienceMs;
+    if (tooLong && wait.calls.length > 0) wait.inVain();
     for (const call of [...wait.calls]) {
-      if (ms === Infinity) this.#endCall(call);
+      if (tooLong) this.#endCall(call);
       else call.patientUntil = now + Math.max(wait.patienceMs, 2 * ms);
     }
     this.#enter(line, wait);
@@ -275,6 +281,8 @@ export class Throttles {
     const { calls } = line.called as Wait;
     calls.splice(calls.indexOf(line), 1);
     line.called = undefined;
+    line.overtaken = false;
+    line.queue.unfetched.delete(line);
     this.#touch(line.throttle);
   }
 
@@ -294,8 +302,8 @@ export class Throttles {
     wait.credit -= cost;
     if (lane.head >= 0 && visiting && wait.credit >= this.#lanes.costOf(lane)) return;
     this.#end(wait);
-    // Its turn is used up: it goes to the back of the line.
-    if (lane.head < 0) return;
+    // Its turn is used up: it goes to the back of the line. Behind older messages of its key it comes there when they are gone.
+    if (lane.key.first !== lane) return;
     const shortage = this.shortageOf(lane, now);
     if (shortage !== undefined) this.park(lane, shortage, now, Math.max(0, wait.credit));
   }
@@ -320,6 +328,16 @@ export class Throttles {
   /** Nothing of the key is delivered now: who is called of it leaves its place at the front to others. */
   held(key: FairnessKey): void {
     for (const { wait } of key.heap) for (const line of wait?.calls ?? []) this.#touch(line.throttle);
+  }
+
+  /** A message of another lane was leased: the queue delivers, but not to whom it lets wait for what was set aside. */
+  overtaken({ unfetched }: Queue, by: Lane): void {
+    for (const line of unfetched) {
+      if (line.called?.lane === by) continue;
+      unfetched.delete(line);
+      line.overtaken = true;
+      this.#touch(line.throttle);
+    }
   }
 
   #touch(throttle: Throttle): void {
@@ -361,11 +379,11 @@ export class Throttles {
       else if (now < line.patientUntil) {
         aside += this.#chargeOf(called, throttle);
         deadline = Math.min(deadline, line.patientUntil);
-      } else if (called.at !== undefined) {
-        // It waits elsewhere for too long.
+      } else if (called.at !== undefined || (line.overtaken && line.size > 0)) {
+        // It waits elsewhere for too long, or behind older messages of its key, and holds up the line.
         called.inVain();
         this.#endCall(line);
-      }
+      } else if (!line.overtaken) line.queue.unfetched.add(line);
     }
     for (let next = throttle.next; next !== undefined; next = throttle.next) {
       const needs = aside + this.#chargeOf(next, throttle);
@@ -398,7 +416,7 @@ export class Throttles {
     line.patientUntil = now + wait.patienceMs;
     wait.calls.push(line);
     for (const call of wait.calls) call.patientUntil = Math.max(call.patientUntil, line.patientUntil);
-    this.#lanes.open(wait.lane);
+    this.#lanes.call(wait.lane);
     return true;
   }
 

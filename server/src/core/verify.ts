@@ -179,7 +179,8 @@ function verifyRing(state: State, queue: Queue): void {
     const key = ring.visiting as FairnessKey;
     inRing.add(key);
     invariant(key.deficit >= state.headCost(key), "a visited key can pay for its next message");
-    invariant(key.creditedRound === ring.round, "a visited key has its credit of this round");
+    const ahead = key.creditedRound - ring.round;
+    invariant(ahead === 0 || ahead === 1, "a visited key has its credit of this round, or of the one to come");
   }
   for (const [filed, round] of ring.filed()) {
     const key = filed as FairnessKey;
@@ -209,7 +210,8 @@ function verifyRing(state: State, queue: Queue): void {
 
 function verifyFiled(state: State, key: FairnessKey, round: number, now: number): void {
   invariant(key.dueRound === round, "a key is filed under its round");
-  const resumes = round === now && key.creditedRound === round;
+  const ahead = key.creditedRound - now;
+  const resumes = round === now && (ahead === 0 || ahead === 1);
   invariant(key.creditedRound < round || resumes, "a filed key has credit to come, or resumes its visit");
   invariant(key.deficit >= 0, "a deficit is never negative");
   // A key that is due now finds out at its visit whether it can pay.
