@@ -116,6 +116,7 @@ class World {
   readonly answered = new Map<string, number>();
   /** How calls have ended. */
   readonly measured: (string | undefined)[] = [];
+  readonly logged: (object | undefined)[] = [];
   questions = 0;
   answers = 0;
   #next = 1;
@@ -126,7 +127,7 @@ class World {
     cooldownMs: 10_000,
     openLink: (events) => (this.link = new SlowLink(events)),
     openTrialLink: (events) => new SlowLink(events),
-    log: { warn: () => undefined },
+    log: { warn: (_message, fields) => this.logged.push(fields) },
     observer: {
       hookCalled: (_queue, _ms, failed) => this.measured.push(failed),
       hookSkipped: () => undefined,
@@ -272,6 +273,14 @@ describe("the service", () => {
     assert.equal(world.service.stateOf("a", "on_enqueue")?.breaker, "half-open");
     await fails(world, "a");
     assert.equal(world.service.stateOf("a", "on_enqueue")?.calls, 4);
+  });
+
+  test("the log tells once which script is not called any more, and why", async () => {
+    const world = new World();
+    world.set("a", { onEnqueueScript: "fails" });
+    for (let call = 0; call < 5; call += 1) await fails(world, "a");
+    const script = world.service.stateOf("a", "on_enqueue")?.sha256;
+    assert.deepEqual(world.logged, [{ queue: "a", hook: "on_enqueue", script, reason: "error", line: 1, error: "no" }]);
   });
 
   test("a call of a script that is lost with its thread is measured as one that failed", async () => {

@@ -350,6 +350,7 @@ export class HookService implements port.Hooks {
       {
         queue: slot.queue,
         hook: slot.hook,
+        script: slot.sha256,
         reason: failure.reason,
         line: failure.line,
         error: failure.message,

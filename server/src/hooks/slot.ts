@@ -126,6 +126,10 @@ export class HookSlot {
     return this.#fallback !== undefined;
   }
 
+  get sha256(): string {
+    return this.#sha256;
+  }
+
   get version(): number {
     return this.#version;
   }
