@@ -130,6 +130,23 @@ describe("TestHook", () => {
     );
   });
 
+  test("takes samples that could come, and no others", async (t) => {
+    const { admin } = await startLive(t);
+    const about = { hook: Hook.ON_ENQUEUE, script: byTenant };
+    const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`n${at}`, "v"]));
+    await admin.testHook({ ...about, headers: many(64), config: many(1_000) });
+    for (const [field, sample] of [
+      ["headers", { headers: many(65) }],
+      ["headers", { headers: { long: "v".repeat(8_192) } }],
+      ["config", { config: many(1_001) }],
+      ["config", { config: { ["k".repeat(257)]: "v" } }],
+      ["config", { config: { long: "v".repeat(1_025) } }],
+    ] as const) {
+      const refused = await refusalOf(admin.testHook({ ...about, ...sample }));
+      assert.deepEqual([refused.reason, refused.field], ["INVALID_FIELD", field]);
+    }
+  });
+
   test("says how a script fails, and what is missing", async (t) => {
     const { admin } = await startLive(t);
     await admin.createQueue({ name: "q" });

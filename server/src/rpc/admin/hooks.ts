@@ -5,9 +5,11 @@ import { BreakerState, Hook, HookErrorMode, HookErrorSchema, TestHookResponseSch
 import type { HookError as HookErrorOnWire, TestHookRequest, TestHookResponse } from "@fila/sdk/gen";
 import type { HookTrial, Operations } from "../../broker/operations-contract.ts";
 import { maxScriptBytes } from "../../core/queue-settings.ts";
+import { maxConfigKeyBytes, maxConfigValueBytes } from "../../core/runtime-config.ts";
 import type { HookErrorMode as Mode } from "../../core/queue-settings.ts";
 import type { HookError, HookName, HookState, TrialResult } from "../../hooks/port.ts";
 import type { EnqueueDecision, FailureDecision } from "../../hooks/script-engine.ts";
+import { defaultMessageLimits } from "../wire/limits.ts";
 import { type AdminMethods, checkName, inRange, invalidField, valueOf } from "./answers.ts";
 
 /** As the wire counts attempts. */
@@ -15,6 +17,8 @@ const maxAttempts = 0xffff_ffff;
 const longestDelayMs = 365 * 24 * 3_600_000;
 /** What goes beyond this of a sample's error is no sample. */
 const maxErrorBytes = 4_096;
+/** Values of the configuration that a trial sees instead of what is set. */
+const maxTrialConfig = 1_000;
 
 const hookNames: Readonly<Record<HookName, Hook>> = { on_enqueue: Hook.ON_ENQUEUE, on_failure: Hook.ON_FAILURE };
 
@@ -69,6 +73,7 @@ function trialOf(request: TestHookRequest): HookTrial {
   if (Buffer.byteLength(error) > maxErrorBytes) {
     throw invalidField("error", `is longer than ${maxErrorBytes} bytes; shorten it`);
   }
+  checkSample(request);
   const delayMs =
     requestedDelayMs === undefined ? undefined : inRange("requested_delay_ms", requestedDelayMs, 0, longestDelayMs);
   return {
@@ -84,6 +89,26 @@ function trialOf(request: TestHookRequest): HookTrial {
     requestedDelayMs: delayMs,
     doNotRetry,
   };
+}
+
+/** Of a message that could not come, nothing is learned; and no budget bounds what it takes to hand it to a script. */
+function checkSample({ headers, config }: TestHookRequest): void {
+  const { maxHeaders, maxHeaderBytes } = defaultMessageLimits;
+  const entries = Object.entries(headers);
+  const bytes = entries.reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
+  if (entries.length > maxHeaders || bytes > maxHeaderBytes) {
+    const are = `are ${entries.length} and ${bytes} bytes`;
+    throw invalidField("headers", `${are}; a message has at most ${maxHeaders}, and ${maxHeaderBytes} bytes of them`);
+  }
+  const values = Object.entries(config);
+  if (values.length > maxTrialConfig) {
+    throw invalidField("config", `has ${values.length} keys; give at most ${maxTrialConfig}`);
+  }
+  for (const [key, value] of values) {
+    if (Buffer.byteLength(key) <= maxConfigKeyBytes && Buffer.byteLength(value) <= maxConfigValueBytes) continue;
+    const longest = `keys have at most ${maxConfigKeyBytes} bytes, values ${maxConfigValueBytes}`;
+    throw invalidField("config", `has a longer key or value than there can be: ${longest}`);
+  }
 }
 
 function testAnswer({ result, configKeys, budgets, sha256 }: TrialResult): TestHookResponse {
