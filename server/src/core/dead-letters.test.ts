@@ -99,6 +99,19 @@ describe("a dead letter", () => {
     assert.equal(driver.mutations.filter(({ type }) => type === "moved").length, 1);
   });
 
+  test("that a worker took since the redrive found it stays with the worker", () => {
+    const driver = new CoreDriver();
+    deadLetter(driver);
+    deadLetter(driver);
+    const worker = driver.open({ queue: "q.dlq" });
+    const [held, waits] = worker.pull(2) as [Delivery, Delivery];
+    assert.equal(worker.nack(waits, {}), "OK");
+    driver.run({ type: "redrive", request: driver.nextNumber(), queue: "q.dlq", messages: [held, waits] });
+    verify(driver.core);
+    assert.deepEqual([driver.stats("q").depth, driver.stats("q.dlq").depth, driver.stats("q.dlq").inFlight], [1, 1, 1]);
+    assert.equal(worker.settle(held, "ack"), "OK");
+  });
+
   test("whose bytes cannot be read is set aside where it is", () => {
     const driver = new CoreDriver();
     driver.enqueue("k", { count: 2 });
