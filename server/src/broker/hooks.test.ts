@@ -7,6 +7,7 @@ import type { Duplicate } from "../core/effects.ts";
 import type { Failure } from "../core/errors.ts";
 import type { QueueSettings } from "../core/queue-settings.ts";
 import { openHooks } from "../hooks/open-hooks.ts";
+import { bodyOf } from "../hooks/testing/hook-rig.ts";
 import { BrokerRig, itemOf, keyOf, settlement, valueOf } from "./testing/broker-rig.ts";
 import type { LoadedDelivery } from "./contract.ts";
 import { GatedStorage } from "./testing/gated-storage.ts";
@@ -32,18 +33,8 @@ async function withQueue(settings: Partial<QueueSettings>, name = "q"): Promise<
   return rig;
 }
 
-/** Headers and payload as fields of Message. */
-function body(headers: Readonly<Record<string, string>>, payload = ""): Uint8Array {
-  const field = (number: number, bytes: Uint8Array): Buffer =>
-    Buffer.concat([Buffer.of((number << 3) | 2, bytes.length), bytes]);
-  const entries = Object.entries(headers).map(([name, value]) =>
-    field(2, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(value))])),
-  );
-  return Buffer.concat([...entries, field(3, Buffer.from(payload))]);
-}
-
 function tenant(name: string, more: Partial<EnqueueItem> = {}): EnqueueItem {
-  return { ...itemOf("q", ""), fairnessKey: "own", body: body({ tenant: name }), ...more };
+  return { ...itemOf("q", ""), fairnessKey: "own", body: bodyOf({ tenant: name }), ...more };
 }
 
 /** Fairness keys, by name, and how many messages each has. */
@@ -92,7 +83,7 @@ describe("on_enqueue", () => {
         tostring(msg.id), tostring(msg.enqueued_at) }, " ") }
     end`;
     const rig = await withQueue({ onEnqueueScript: script });
-    const message = tenant("a", { body: body({ tenant: "t" }, "four") });
+    const message = tenant("a", { body: bodyOf({ tenant: "t" }, "four") });
     await rig.enqueue(message);
     valueOf(await rig.broker.operations.updateQueue("q", { hooksSeePayload: true }));
     await rig.enqueue(message);
