@@ -6,6 +6,7 @@
 // called (back in the heap; the bucket sets its cost aside for a while) -found short again-> parked at its place, or at the
 // bucket that is short now, before all who are younger -leased, turn used up-> over. A lane that waits on
 // has a new wait, behind all others. May never happen: a lane parked in two lines; two lanes of a line called.
+import { Heap } from "./heap.ts";
 import type { Lane } from "./lane.ts";
 import type { Queue } from "./queue.ts";
 import type { Throttle } from "./throttle.ts";
@@ -73,82 +74,31 @@ export class Wait {
   }
 }
 
-/** Waits in some order: a binary heap. */
-class WaitHeap {
-  readonly #heap: Wait[] = [];
-  readonly #precedes: (a: Wait, b: Wait) => boolean;
+/** Who goes first of the two. */
+export function firstOf(placed: Wait | undefined, urgent: Wait | undefined): Wait | undefined {
+  if (placed === undefined || urgent === undefined) return placed ?? urgent;
+  return urgent.before(placed) ? urgent : placed;
+}
 
-  constructor(precedes: (a: Wait, b: Wait) => boolean) {
-    this.#precedes = precedes;
-  }
-
-  get size(): number {
-    return this.#heap.length;
-  }
-
-  get first(): Wait | undefined {
-    return this.#heap[0];
-  }
-
-  all(): readonly Wait[] {
-    return this.#heap;
-  }
-
-  add(wait: Wait): void {
-    wait.index = this.#heap.push(wait) - 1;
-    this.#up(wait);
-  }
-
-  remove(wait: Wait): void {
-    const { index } = wait;
-    wait.index = -1;
-    const last = this.#heap.pop() as Wait;
-    if (last === wait) return;
-    this.#heap[index] = last;
-    last.index = index;
-    this.#up(last);
-    this.#down(last);
-  }
-
-  #up(wait: Wait): void {
-    while (wait.index > 0) {
-      const parent = this.#heap[(wait.index - 1) >> 1] as Wait;
-      if (!this.#precedes(wait, parent)) return;
-      this.#swap(wait, parent);
-    }
-  }
-
-  #down(wait: Wait): void {
-    for (;;) {
-      const left = this.#heap[wait.index * 2 + 1];
-      if (left === undefined) return;
-      const right = this.#heap[wait.index * 2 + 2];
-      const child = right !== undefined && this.#precedes(right, left) ? right : left;
-      if (!this.#precedes(child, wait)) return;
-      this.#swap(child, wait);
-    }
-  }
-
-  #swap(a: Wait, b: Wait): void {
-    const { index } = a;
-    a.index = b.index;
-    b.index = index;
-    this.#heap[a.index] = a;
-    this.#heap[b.index] = b;
-  }
+function heapOf(precedes: (a: Wait, b: Wait) => boolean): Heap<Wait> {
+  const setPlace = (wait: Wait, place: number): void => void (wait.index = place);
+  return new Heap({ precedes, placeOf: ({ index }) => index, setPlace });
 }
 
 /** The lanes of one queue that wait at one bucket, and the one that is called. */
 export class Line {
   readonly throttle: Throttle;
   readonly queue: Queue;
-  readonly #placed = new WaitHeap((a, b) => a.placedBefore(b));
-  readonly #urgent = new WaitHeap((a, b) => a.age < b.age);
+  readonly #placed = heapOf((a, b) => a.placedBefore(b));
+  readonly #urgent = heapOf((a, b) => a.age < b.age);
   called: Wait | undefined;
   /** Until then what the called one needs is set aside. */
   patientUntil = 0;
   /** Since then the queue has delivered something else. */
   overtaken = false;
+  /** Its places among the lines of its throttle, by who is placed first and by who is urgent; -1 = it has none there. */
+  placedIndex = -1;
+  urgentIndex = -1;
 
   constructor(throttle: Throttle, queue: Queue) {
     this.throttle = throttle;
@@ -160,10 +110,17 @@ export class Line {
   }
 
   get first(): Wait | undefined {
-    const placed = this.#placed.first;
-    const urgent = this.#urgent.first;
-    if (placed === undefined || urgent === undefined) return placed ?? urgent;
-    return urgent.before(placed) ? urgent : placed;
+    return firstOf(this.placed, this.urgent);
+  }
+
+  /** The first of those who wait for their round. */
+  get placed(): Wait | undefined {
+    return this.#placed.first;
+  }
+
+  /** The first of those who have a call to lose. */
+  get urgent(): Wait | undefined {
+    return this.#urgent.first;
   }
 
   /** Those who wait for their round, and those who have a call to lose; both in the order of a heap. */
@@ -173,7 +130,7 @@ export class Line {
 
   add(wait: Wait): void {
     wait.at = this;
-    (wait.urgent ? this.#urgent : this.#placed).add(wait);
+    (wait.urgent ? this.#urgent : this.#placed).put(wait);
   }
 
   remove(wait: Wait): void {

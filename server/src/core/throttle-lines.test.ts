@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ConsumerDriver } from "./testing/consumer-driver.ts";
 import { CoreDriver } from "./testing/core-driver.ts";
+import { Line } from "./throttle-line.ts";
 import { limit, noExpiry, runFor, served, update, work } from "./testing/throttled.ts";
 
 function quiet(): CoreDriver {
@@ -80,4 +81,59 @@ describe("a lane whose turn it is at a bucket", () => {
     assert.ok(throttledOf(worker) >= 0.98 * 600, `${throttledOf(worker)} of 600`);
     for (const [key, count] of served(worker)) assert.ok(Math.abs(count - 30) <= 1, `${key}: ${count} of 30`);
   });
+
+  test("and whose visit came early delivers with the next one what it has the credit for", () => {
+    const driver = new CoreDriver();
+    limit(driver, "t", "10,1");
+    driver.enqueue("k", { count: 2, throttleKeys: ["t"], weight: 6 });
+    const dear = driver.enqueue("k", { count: 6, cost: 4 });
+    driver.enqueue("k", { count: 40 });
+    driver.enqueue("o", { count: 40, weight: 6 });
+    const worker = driver.open();
+    for (let n = 0; driver.core.state.throttles.waiting === 0; n += 1) worker.pull(1);
+    worker.pull(2);
+    runFor(driver, 100);
+    while (throttledOf(worker) < 2) worker.pull(1);
+    worker.pull(1);
+    for (const id of dear) driver.ask((request) => ({ type: "cancel", request, queue: "q", id }));
+    const before = served(worker);
+    worker.pull(24);
+    const fresh = (key: string): number => (served(worker).get(key) ?? 0) - (before.get(key) ?? 0);
+    assert.ok(Math.abs(fresh("k") - fresh("o")) <= 12, `${fresh("k")} and ${fresh("o")}`);
+  });
+});
+
+/** How often the first ones of lines are looked at for one delivery, where so many queues wait at one bucket. */
+function looksPerDelivery(queues: number): number {
+  const driver = quiet();
+  limit(driver, "t", "1000,1");
+  const workers: ConsumerDriver[] = [];
+  for (let n = 0; n < queues; n += 1) {
+    driver.createQueue(`q${n}`, noExpiry);
+    workers.push(driver.open({ queue: `q${n}`, credit: 1_000 }));
+    driver.enqueue("k", { queue: `q${n}`, count: 100, throttleKeys: ["t"] });
+  }
+  let looks = 0;
+  const real = (["first", "placed", "urgent"] as const).map((name) => {
+    const property = Object.getOwnPropertyDescriptor(Line.prototype, name) as PropertyDescriptor & {
+      get: () => unknown;
+    };
+    const get = function (this: Line): unknown {
+      looks += 1;
+      return property.get.call(this);
+    };
+    Object.defineProperty(Line.prototype, name, { ...property, get });
+    return [name, property] as const;
+  });
+  const before = workers.reduce((sum, { received }) => sum + received.length, 0);
+  runFor(driver, 500);
+  for (const [name, property] of real) Object.defineProperty(Line.prototype, name, property);
+  const delivered = workers.reduce((sum, { received }) => sum + received.length, -before);
+  assert.ok(delivered >= 499);
+  return looks / delivered;
+}
+
+test("a delivery costs about the same however many queues wait at the bucket", () => {
+  const [few, many] = [looksPerDelivery(10), looksPerDelivery(600)];
+  assert.ok(many <= 3 * few, `${few} looks at lines a delivery with 10 queues, ${many} with 600`);
 });

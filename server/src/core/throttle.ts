@@ -1,6 +1,7 @@
 // A throttle key that somebody names: its bucket, and who waits at it.
+import { Heap } from "./heap.ts";
 import type { Queue } from "./queue.ts";
-import { Line, type Wait } from "./throttle-line.ts";
+import { Line, type Wait, firstOf } from "./throttle-line.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 export class Throttle {
@@ -15,6 +16,19 @@ export class Throttle {
   /** The round that was called last. */
   round = 0;
   readonly lines = new Map<Queue, Line>();
+  /** Lines to be looked at: what is called there has tokens set aside, or something has changed. */
+  readonly watched = new Set<Line>();
+  /** Lines in which nobody is called, by who is placed first there, and by who is urgent. */
+  readonly #placed = new Heap<Line>({
+    precedes: (a, b) => (a.placed as Wait).placedBefore(b.placed as Wait),
+    placeOf: ({ placedIndex }) => placedIndex,
+    setPlace: (line, place) => void (line.placedIndex = place),
+  });
+  readonly #urgent = new Heap<Line>({
+    precedes: (a, b) => (a.urgent as Wait).age < (b.urgent as Wait).age,
+    placeOf: ({ urgentIndex }) => urgentIndex,
+    setPlace: (line, place) => void (line.urgentIndex = place),
+  });
   /** Monotonic time at which somebody may be called, or somebody's call lapses; Infinity: nobody waits for a time. */
   deadline = Infinity;
   /** Place in the heap of deadlines; -1 = not in it. */
@@ -33,76 +47,53 @@ export class Throttle {
     return line;
   }
 
+  /** Who waits in the line, or is called in it, is another one. */
+  changed(line: Line): void {
+    this.watched.add(line);
+    const free = line.called === undefined;
+    if (free && line.placed !== undefined) this.#placed.put(line);
+    else this.#placed.remove(line);
+    if (free && line.urgent !== undefined) this.#urgent.put(line);
+    else this.#urgent.remove(line);
+  }
+
+  /** Nobody waits in it or is called in it. */
+  forget(line: Line): void {
+    this.lines.delete(line.queue);
+    this.watched.delete(line);
+  }
+
   /** The lane that goes next, of the lines in which nobody is called. */
   get next(): Wait | undefined {
-    let next: Wait | undefined;
-    for (const { called, first } of this.lines.values()) {
-      if (called !== undefined || first === undefined) continue;
-      if (next === undefined || first.before(next)) next = first;
-    }
-    return next;
+    return firstOf(this.#placed.first?.placed, this.#urgent.first?.urgent);
+  }
+
+  /** Lines in the order of their heaps. */
+  heaps(): readonly [readonly Line[], readonly Line[]] {
+    return [this.#placed.all(), this.#urgent.all()];
   }
 }
 
-/** Throttles with a deadline: a binary heap. */
+/** Throttles with a deadline. */
 export class ThrottleHeap {
-  readonly #heap: Throttle[] = [];
+  readonly #heap = new Heap<Throttle>({
+    precedes: (a, b) => a.deadline < b.deadline,
+    placeOf: ({ heapIndex }) => heapIndex,
+    setPlace: (throttle, place) => void (throttle.heapIndex = place),
+  });
 
   get first(): Throttle | undefined {
-    return this.#heap[0];
+    return this.#heap.first;
   }
 
   all(): readonly Throttle[] {
-    return this.#heap;
+    return this.#heap.all();
   }
 
   /** @param deadline Infinity: it leaves the heap */
   set(throttle: Throttle, deadline: number): void {
     throttle.deadline = deadline;
-    if (deadline === Infinity) this.#remove(throttle);
-    else {
-      if (throttle.heapIndex < 0) throttle.heapIndex = this.#heap.push(throttle) - 1;
-      this.#up(throttle);
-      this.#down(throttle);
-    }
-  }
-
-  #remove(throttle: Throttle): void {
-    const index = throttle.heapIndex;
-    if (index < 0) return;
-    throttle.heapIndex = -1;
-    const last = this.#heap.pop() as Throttle;
-    if (last === throttle) return;
-    this.#heap[index] = last;
-    last.heapIndex = index;
-    this.#up(last);
-    this.#down(last);
-  }
-
-  #up(throttle: Throttle): void {
-    while (throttle.heapIndex > 0) {
-      const parent = this.#heap[(throttle.heapIndex - 1) >> 1] as Throttle;
-      if (parent.deadline <= throttle.deadline) return;
-      this.#swap(throttle, parent);
-    }
-  }
-
-  #down(throttle: Throttle): void {
-    for (;;) {
-      const left = this.#heap[throttle.heapIndex * 2 + 1];
-      if (left === undefined) return;
-      const right = this.#heap[throttle.heapIndex * 2 + 2];
-      const child = right !== undefined && right.deadline < left.deadline ? right : left;
-      if (throttle.deadline <= child.deadline) return;
-      this.#swap(child, throttle);
-    }
-  }
-
-  #swap(a: Throttle, b: Throttle): void {
-    const index = a.heapIndex;
-    a.heapIndex = b.heapIndex;
-    b.heapIndex = index;
-    this.#heap[a.heapIndex] = a;
-    this.#heap[b.heapIndex] = b;
+    if (deadline === Infinity) this.#heap.remove(throttle);
+    else this.#heap.put(throttle);
   }
 }

@@ -165,7 +165,7 @@ export class Throttles {
         this.#setFree(wait);
         if (wait.calls.length === 0) wait.lane.wait = undefined;
       }
-      if (line.size === 0) throttle.lines.delete(line.queue);
+      if (line.size === 0) throttle.forget(line);
     }
     return left;
   }
@@ -207,25 +207,21 @@ export class Throttles {
     const { bucket } = throttle;
     const charge = bucket.chargeOf(this.#lanes.costOf(lane));
     if (throttle.lines.size === 0) return bucket.msUntil(charge, now);
-    const { wait } = lane;
-    const hasCall = wait !== undefined && wait.calls.length > 0;
-    let ahead = 0;
-    let inLine = 0;
-    let calledHere = false;
-    for (const line of throttle.lines.values()) {
-      const { called, first } = line;
-      if (called?.lane === lane) calledHere = true;
-      else if (called !== undefined && this.#goesBefore(line, called, lane, now))
-        ahead += this.#chargeOf(called, throttle);
-      if (first === undefined) continue;
-      if (!hasCall) inLine += line.size;
-      else if (first.age < wait.age) inLine += 1;
-    }
-    if (calledHere) inLine = 0;
+    const own = throttle.lines.get(lane.key.queue);
+    let ahead = own === undefined || throttle.watched.has(own) ? 0 : this.#aheadOf(lane, own, now);
+    for (const line of throttle.watched) ahead += this.#aheadOf(lane, line, now);
+    const inLine = own?.called?.lane === lane ? 0 : waitBefore(throttle, lane);
     const ms = bucket.msUntil(Math.min(charge + ahead, Math.max(charge, bucket.limit?.burst ?? 0)), now);
     if (inLine === 0 && (ms > 0 || bucket.holds(charge + ahead, now))) return ms;
     const { rate = 0 } = bucket.limit ?? {};
     return Math.max(leastMs, ms, rate === 0 ? 0 : (inLine * charge * 1_000) / rate);
+  }
+
+  /** What stays in the bucket for who is called in the line, when the lane comes. */
+  #aheadOf(lane: Lane, line: Line, now: number): number {
+    const { called } = line;
+    if (called === undefined || called.lane === lane || !this.#goesBefore(line, called, lane, now)) return 0;
+    return this.#chargeOf(called, line.throttle);
   }
 
   /** Whether what the called one needs stays there for it. Lanes of one queue do not overtake, however long it takes. */
@@ -255,7 +251,7 @@ export class Throttles {
     if (tooLong && wait.calls.length > 0) wait.inVain();
     for (const call of [...wait.calls]) {
       if (tooLong) this.#endCall(call);
-      else call.patientUntil = now + Math.max(wait.patienceMs, 2 * ms);
+      else this.#setAside(call, now + Math.max(wait.patienceMs, 2 * ms));
     }
     this.#enter(line, wait);
     this.#touch(throttle);
@@ -264,6 +260,7 @@ export class Throttles {
 
   #enter(line: Line, wait: Wait): void {
     line.add(wait);
+    line.throttle.changed(line);
     line.throttle.waiting += 1;
     this.waiting += 1;
   }
@@ -272,6 +269,7 @@ export class Throttles {
     const { at } = wait;
     if (at === undefined) return;
     at.remove(wait);
+    at.throttle.changed(at);
     at.throttle.waiting -= 1;
     this.waiting -= 1;
     this.#touch(at.throttle);
@@ -283,7 +281,15 @@ export class Throttles {
     line.called = undefined;
     line.overtaken = false;
     line.queue.unfetched.delete(line);
+    line.throttle.changed(line);
     this.#touch(line.throttle);
+  }
+
+  /** What is called in the line has its tokens until then. */
+  #setAside(line: Line, until: number): void {
+    line.patientUntil = until;
+    line.queue.unfetched.delete(line);
+    this.#lookAt(line);
   }
 
   /**
@@ -327,7 +333,7 @@ export class Throttles {
 
   /** Nothing of the key is delivered now: who is called of it leaves its place at the front to others. */
   held(key: FairnessKey): void {
-    for (const { wait } of key.heap) for (const line of wait?.calls ?? []) this.#touch(line.throttle);
+    for (const { wait } of key.heap) for (const line of wait?.calls ?? []) this.#lookAt(line);
   }
 
   /** A message of another lane was leased: the queue delivers, but not to whom it lets wait for what was set aside. */
@@ -336,8 +342,13 @@ export class Throttles {
       if (line.called?.lane === by) continue;
       unfetched.delete(line);
       line.overtaken = true;
-      this.#touch(line.throttle);
+      this.#lookAt(line);
     }
+  }
+
+  #lookAt(line: Line): void {
+    line.throttle.watched.add(line);
+    this.#touch(line.throttle);
   }
 
   #touch(throttle: Throttle): void {
@@ -371,10 +382,11 @@ export class Throttles {
     if (bucket.limit === undefined) return;
     let deadline = Infinity;
     let aside = 0;
-    for (const line of throttle.lines.values()) {
+    for (const line of throttle.watched) {
       const { called } = line;
       if (called === undefined) {
-        if (line.size === 0) throttle.lines.delete(line.queue);
+        throttle.watched.delete(line);
+        if (line.size === 0) throttle.forget(line);
       } else if (called.lane.key.held() !== undefined) this.#endCall(line);
       else if (now < line.patientUntil) {
         aside += this.#chargeOf(called, throttle);
@@ -383,7 +395,10 @@ export class Throttles {
         // It waits elsewhere for too long, or behind older messages of its key, and holds up the line.
         called.inVain();
         this.#endCall(line);
-      } else if (!line.overtaken) line.queue.unfetched.add(line);
+      } else {
+        throttle.watched.delete(line);
+        if (!line.overtaken) line.queue.unfetched.add(line);
+      }
     }
     for (let next = throttle.next; next !== undefined; next = throttle.next) {
       const needs = aside + this.#chargeOf(next, throttle);
@@ -413,9 +428,10 @@ export class Throttles {
       line.throttle.round = Math.max(line.throttle.round, wait.round);
     }
     line.called = wait;
-    line.patientUntil = now + wait.patienceMs;
     wait.calls.push(line);
-    for (const call of wait.calls) call.patientUntil = Math.max(call.patientUntil, line.patientUntil);
+    const until = now + wait.patienceMs;
+    for (const call of wait.calls) this.#setAside(call, call === line ? until : Math.max(call.patientUntil, until));
+    line.throttle.changed(line);
     this.#lanes.call(wait.lane);
     return true;
   }
@@ -425,4 +441,12 @@ export class Throttles {
     this.#unpark(wait);
     this.#lanes.open(wait.lane);
   }
+}
+
+/** How many wait there and go before the lane. One that has a call to lose goes by age, past lines that are younger. */
+function waitBefore(throttle: Throttle, { wait }: Lane): number {
+  if (wait === undefined || wait.calls.length === 0) return throttle.waiting;
+  let lines = 0;
+  for (const { first } of throttle.lines.values()) if (first !== undefined && first.age < wait.age) lines += 1;
+  return lines;
 }

@@ -50,13 +50,40 @@ function verifyLines(throttle: Throttle, waits: ReadonlySet<Wait>): void {
     waiting += line.size;
     for (const heap of line.heaps()) verifyHeap(line, heap, waits);
     const { called } = line;
+    verifyWatch(line);
     if (called === undefined) continue;
     invariant(waits.has(called) && called.calls.includes(line), "a called lane knows of its call");
     invariant(called.at !== line && names(called.lane, line), "a called lane does not stand in the line");
   }
   invariant(throttle.waiting === waiting, "a throttle counts who waits");
+  const [byPlace, byAge] = throttle.heaps();
+  verifyLineHeap(byPlace, ({ placed }) => placed);
+  verifyLineHeap(byAge, ({ urgent }) => urgent);
   for (const { calls } of waits)
     for (const line of calls) invariant(line.called !== undefined, "a call is known in its line");
+}
+
+function verifyWatch(line: Line): void {
+  const { called, throttle, queue, placed, urgent } = line;
+  const looksFor = called === undefined ? line.size > 0 : queue.unfetched.has(line) || line.overtaken;
+  invariant(looksFor || throttle.watched.has(line), "a line that is not watched has nobody with tokens set aside");
+  const free = called === undefined;
+  const [byPlace, byAge] = throttle.heaps();
+  const stands = (heap: readonly Line[], at: number): boolean => at >= 0 && heap[at] === line;
+  invariant(
+    stands(byPlace, line.placedIndex) === (free && placed !== undefined),
+    "a free line stands by its first one",
+  );
+  invariant(stands(byAge, line.urgentIndex) === (free && urgent !== undefined), "and by its first urgent one");
+}
+
+function verifyLineHeap(heap: readonly Line[], first: (line: Line) => Wait | undefined): void {
+  for (const [at, line] of heap.entries()) {
+    const above = first(heap[(at - 1) >> 1] ?? line) as Wait;
+    const wait = first(line) as Wait;
+    const inOrder = at === 0 || (wait.urgent ? above.age < wait.age : !wait.placedBefore(above));
+    invariant(inOrder && line.throttle.lines.get(line.queue) === line, "the lines of a throttle are in order");
+  }
 }
 
 function verifyHeap(line: Line, heap: readonly Wait[], waits: ReadonlySet<Wait>): void {

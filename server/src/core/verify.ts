@@ -219,7 +219,8 @@ function verifyFiled(state: State, key: FairnessKey, round: number, now: number)
   const credit = key.deficit + key.weight * (round - key.creditedRound);
   invariant(credit >= state.headCost(key), "a filed key can pay when its round comes");
   const sooner = credit - key.weight;
-  invariant(round === now + 1 || sooner < state.headCost(key), "a filed key is not made to wait longer than it must");
+  const next = Math.max(now, key.creditedRound) + 1;
+  invariant(round === next || sooner < state.headCost(key), "a filed key is not made to wait longer than it must");
 }
 
 function verifyHeap(state: State, key: FairnessKey): void {
