@@ -198,6 +198,7 @@ export class State {
   #setWeight(key: FairnessKey, weight: number): void {
     if (weight === key.weight) return;
     key.queue.ring.setWeight(key, weight, key.inRing ? this.#headCostOf(key) : 1);
+    this.throttles.weighed(key);
     this.#nextChanged(key.queue);
   }
 

@@ -59,6 +59,15 @@ export class Wait {
     return false;
   }
 
+  /** The round in which it can pay by now, its cost or its weight being another one; undefined: that has come already, or is
+   * the same. */
+  betterRound(cost: number): number | undefined {
+    if (this.round === this.creditedRound) return undefined;
+    const rounds = Math.max(1, Math.ceil((cost - this.credit) / this.lane.key.weight));
+    const round = Math.max(this.creditedRound + rounds, this.home.round);
+    return round === this.round ? undefined : round;
+  }
+
   inVain(): void {
     this.patienceMs = Math.min(this.patienceMs * 2, longestPatienceMs);
   }

@@ -103,6 +103,36 @@ describe("a lane whose turn it is at a bucket", () => {
   });
 });
 
+describe("a lane that waits many rounds for a dear message", () => {
+  function waiting(): { driver: CoreDriver; worker: ConsumerDriver; dear: string } {
+    const driver = quiet();
+    limit(driver, "t", "1000,1000");
+    for (let n = 0; n < 10; n += 1) driver.enqueue(`o${n}`, { count: 700, throttleKeys: ["t"] });
+    const worker = driver.open({ credit: 1e9 });
+    worker.take();
+    runFor(driver, 100, worker);
+    const [dear] = driver.enqueue("x", { cost: 1_000, throttleKeys: ["t"] });
+    runFor(driver, 100, worker);
+    return { driver, worker, dear: dear as string };
+  }
+
+  test("does not wait for them when the message is gone", () => {
+    const { driver, worker, dear } = waiting();
+    driver.enqueue("x", { count: 100, throttleKeys: ["t"] });
+    driver.ask((request) => ({ type: "cancel", request, queue: "q", id: dear }));
+    runFor(driver, 330, worker);
+    const got = served(worker).get("x") ?? 0;
+    assert.ok(Math.abs(got - 30) <= 2, `${got} of 30`);
+  });
+
+  test("does not wait for them when its key has more weight", () => {
+    const { driver, worker } = waiting();
+    driver.ask((request) => ({ type: "set-key", request, queue: "q", fairnessKey: "x", override: { weight: 500 } }));
+    runFor(driver, 1_200, worker);
+    assert.equal(served(worker).get("x"), 1);
+  });
+});
+
 /** How often the first ones of lines are looked at for one delivery, where so many queues wait at one bucket. */
 function looksPerDelivery(queues: number): number {
   const driver = quiet();

@@ -320,9 +320,26 @@ export class Throttles {
     if (wait === undefined) return;
     if (lane.head < 0) this.#end(wait);
     else {
+      this.#replace(wait);
       if (wait.at !== undefined) this.#touch(wait.at.throttle);
       for (const line of wait.calls) this.#touch(line.throttle);
     }
+  }
+
+  /** The key has another weight. */
+  weighed(key: FairnessKey): void {
+    if (this.waiting === 0) return;
+    for (const { wait, head } of key.lanes()) if (wait !== undefined && head >= 0) this.#replace(wait);
+  }
+
+  /** It goes to the place in its line where it belongs by now. */
+  #replace(wait: Wait): void {
+    const { at } = wait;
+    const round = wait.betterRound(this.#lanes.costOf(wait.lane));
+    if (round === undefined) return;
+    if (at !== undefined) this.#unpark(wait);
+    wait.round = round;
+    if (at !== undefined) this.#enter(at, wait);
   }
 
   #end(wait: Wait): void {
