@@ -25,7 +25,7 @@ import {
   type EnqueueOnceOptions,
   type EnqueueOptions,
 } from "./producing/enqueue-options.ts";
-import { EnqueueStream } from "./producing/enqueue-stream.ts";
+import { EnqueueStreams } from "./producing/enqueue-streams.ts";
 import { Producer } from "./producing/producer.ts";
 import { Connection } from "./transport/connection.ts";
 import { serverUrl } from "./transport/server-url.ts";
@@ -101,7 +101,7 @@ export class Fila {
   readonly admin: Admin;
   readonly #connection: Connection;
   readonly #client: Client<typeof FilaService>;
-  readonly #enqueues: EnqueueStream;
+  readonly #enqueues: EnqueueStreams;
   readonly #producer: Producer;
   readonly #settler: Settler;
   readonly #open: OpenStream;
@@ -122,7 +122,7 @@ export class Fila {
     this.#connection = new Connection(url);
     this.#open = (events) => this.#connection.stream("StreamLease", events);
     this.#client = createClient(FilaService, this.#connection.unary);
-    this.#enqueues = new EnqueueStream(this.#connection, options.maximumPendingBytes ?? 256 * 1024 * 1024);
+    this.#enqueues = new EnqueueStreams(this.#connection, options.maximumPendingBytes ?? 256 * 1024 * 1024);
     this.#producer = new Producer(this.#enqueues, this.#connection, this.#requestTimeoutMs);
     this.#settler = new UnarySettler(this.#connection, this.#requestTimeoutMs);
     this.admin = new Admin(this.#connection, this.#requestTimeoutMs);

@@ -66,6 +66,8 @@ export class FakeBroker {
   readonly sessions: string[] = [];
   /** Held back until it resolves: each answer to a frame of StreamEnqueue. */
   gate: Promise<unknown> = Promise.resolve();
+  /** Messages that are refused, as by a script of their queue. */
+  refuses: (request: EnqueueRequest) => boolean = () => false;
   health: HealthCheckResponse_ServingStatus = HealthCheckResponse_ServingStatus.SERVING;
   streamsOpened = 0;
   leaseStreamsEnded = 0;
@@ -241,6 +243,10 @@ export class FakeBroker {
     const queue = this.queues.get(request.queue === "" ? frameQueue : request.queue);
     if (queue === undefined) {
       const error = { code: Code.NotFound, reason: "QUEUE_NOT_FOUND", message: "no such queue" };
+      return { result: { case: "error", value: error } };
+    }
+    if (this.refuses(request)) {
+      const error = { code: Code.FailedPrecondition, reason: "HOOK_FAILED", message: "the script failed" };
       return { result: { case: "error", value: error } };
     }
     const stored = { id: randomUUID(), request, attempts: 0, lease: undefined };

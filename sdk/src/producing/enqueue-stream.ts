@@ -1,4 +1,4 @@
-// Every enqueue of a client goes over one StreamEnqueue stream: what is called together shares a frame, and a few
+// The enqueues of a client to a queue go over one StreamEnqueue stream: what is called together shares a frame, and a few
 // frames are under way at once.
 import { FilaError } from "../errors.ts";
 import type { Connection } from "../transport/connection.ts";
@@ -12,6 +12,12 @@ const maximumFramesUnderWay = 4;
 /** An unused stream ends after this time, so that a program that forgot to close can still exit. */
 const idleMs = 2_000;
 
+/** What has no result yet, on all streams of a client. */
+export interface PendingBytes {
+  bytes: number;
+  readonly maximum: number;
+}
+
 /**
  * Stream: none ─first frame─▶ open ─idle, error or end by the server─▶ none. When it breaks, every message that has no
  * result yet is rejected, as some of them may be stored; the next message opens a new stream.
@@ -19,30 +25,28 @@ const idleMs = 2_000;
  */
 export class EnqueueStream {
   readonly #connection: Connection;
-  readonly #maximumPendingBytes: number;
+  readonly #pending: PendingBytes;
   #stream: MessageStream | undefined;
   #writable = true;
   #nextFrame = 1;
   #filling: EnqueueFrame | undefined;
   #waiting: EnqueueFrame[] = [];
   #underWay: EnqueueFrame[] = [];
-  #pendingBytes = 0;
   #flushDue = false;
   #lastFrameBytes = 1024;
   #idleTimer: NodeJS.Timeout | undefined;
   #idleSince = 0;
   #whenIdle: (() => void)[] = [];
 
-  /** `maximumPendingBytes` bounds what has no result yet. */
-  constructor(connection: Connection, maximumPendingBytes: number) {
+  constructor(connection: Connection, pending: PendingBytes) {
     this.#connection = connection;
-    this.#maximumPendingBytes = maximumPendingBytes;
+    this.#pending = pending;
   }
 
   /** Takes a checked message; `sink` gets its result. Never throws. */
   submit(message: OutgoingMessage, sink: Sink): void {
-    if (this.#pendingBytes >= this.#maximumPendingBytes) {
-      sink.reject(bufferFull(this.#maximumPendingBytes));
+    if (this.#pending.bytes >= this.#pending.maximum) {
+      sink.reject(bufferFull(this.#pending.maximum));
       return;
     }
     let frame = this.#filling;
@@ -52,14 +56,14 @@ export class EnqueueStream {
       this.#filling = frame;
       frame.add(message, sink);
     }
-    this.#pendingBytes += message.payload.length + perMessageBytes;
+    this.#pending.bytes += message.payload.length + perMessageBytes;
     if (frame.full) this.#seal();
     this.#scheduleFlush();
   }
 
   /** Resolves when every message has its result. */
   async idle(): Promise<void> {
-    while (this.#busy) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    while (this.busy) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** Ends the stream; what has no result is rejected. */
@@ -72,7 +76,8 @@ export class EnqueueStream {
     this.#failAll(new FilaError("unavailable", "CLIENT_CLOSED", "the client was closed before the result came"));
   }
 
-  get #busy(): boolean {
+  /** Some message has no result yet. */
+  get busy(): boolean {
     return this.#filling !== undefined || this.#waiting.length > 0 || this.#underWay.length > 0;
   }
 
@@ -145,7 +150,7 @@ export class EnqueueStream {
   }
 
   #release(frame: EnqueueFrame): void {
-    this.#pendingBytes -= frame.pendingBytes;
+    this.#pending.bytes -= frame.pendingBytes;
   }
 
   #becameIdle(): void {
@@ -154,7 +159,7 @@ export class EnqueueStream {
   }
 
   #endWhenIdle(): void {
-    if (this.#busy || performance.now() - this.#idleSince < idleMs) return;
+    if (this.busy || performance.now() - this.#idleSince < idleMs) return;
     clearInterval(this.#idleTimer);
     this.#idleTimer = undefined;
     const stream = this.#stream;

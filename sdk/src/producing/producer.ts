@@ -3,24 +3,24 @@ import { FilaError } from "../errors.ts";
 import type { Connection } from "../transport/connection.ts";
 import { retrying } from "../transport/retry.ts";
 import type { OutgoingMessage } from "../wire/outgoing-message.ts";
-import type { EnqueueStream } from "./enqueue-stream.ts";
+import type { EnqueueStreams } from "./enqueue-streams.ts";
 import type { Sink } from "./sink.ts";
 
 export class Producer {
-  readonly #stream: EnqueueStream;
+  readonly #streams: EnqueueStreams;
   readonly #connection: Connection;
   readonly #retryMs: number;
 
   /** `retryMs`: for so long after its submission a message may be sent again. */
-  constructor(stream: EnqueueStream, connection: Connection, retryMs: number) {
-    this.#stream = stream;
+  constructor(streams: EnqueueStreams, connection: Connection, retryMs: number) {
+    this.#streams = streams;
     this.#connection = connection;
     this.#retryMs = retryMs;
   }
 
   /** Takes a checked message; `sink` gets its result. Never throws. */
   submit(message: OutgoingMessage, sink: Sink): void {
-    if (message.idempotencyKey === undefined) this.#stream.submit(message, sink);
+    if (message.idempotencyKey === undefined) this.#streams.submit(message, sink);
     else void this.#submitAgain(message, sink);
   }
 
@@ -28,7 +28,7 @@ export class Producer {
   async #submitAgain(message: OutgoingMessage, sink: Sink): Promise<void> {
     const attempt = (): Promise<readonly [id: string, duplicate: boolean]> =>
       new Promise((resolve, reject) => {
-        this.#stream.submit(message, { resolve: (id, duplicate) => resolve([id, duplicate]), reject });
+        this.#streams.submit(message, { resolve: (id, duplicate) => resolve([id, duplicate]), reject });
       });
     try {
       sink.resolve(...(await retrying(this.#connection, this.#retryMs, attempt)));

@@ -49,18 +49,39 @@ test("calls of one tick share a frame also while another one is under way", () =
 
 test("one refused message harms no other of its frame, and the stream lives on", () =>
   withBroker(async (fila, broker) => {
-    const results = await Promise.allSettled([
-      fila.enqueue("q", "a"),
-      fila.enqueue("missing", "b"),
-      fila.enqueue("q", "c"),
-    ]);
+    broker.refuses = ({ payload }) => Buffer.from(payload).toString() === "b";
+    const results = await Promise.allSettled(["a", "b", "c"].map((payload) => fila.enqueue("q", payload)));
     assert.deepEqual(
       results.map(({ status }) => status),
       ["fulfilled", "rejected", "fulfilled"],
     );
+    assert.deepEqual(broker.frames, [3]);
     await fila.enqueue("q", "d");
     assert.equal(broker.streamsOpened, 1);
     assert.equal(broker.queues.get("q")?.length, 3);
+  }));
+
+test("results that do not come yet hold up their own queue only", () =>
+  withBroker(async (fila, broker) => {
+    broker.createQueue("slow");
+    const gate = Promise.withResolvers<undefined>();
+    broker.gate = gate.promise;
+    const waiting = fila.enqueue("slow", "a");
+    await broker.until(() => broker.frames.length === 1);
+    broker.gate = Promise.resolve();
+    await fila.enqueue("q", "b");
+    assert.deepEqual([broker.queues.get("q")?.length, broker.queues.get("slow")?.length], [1, 0]);
+    gate.resolve(undefined);
+    await waiting;
+  }));
+
+test("a client has at most 16 streams for all the queues that it produces to", () =>
+  withBroker(async (fila, broker) => {
+    const names = Array.from({ length: 40 }, (_, at) => `queue-${at}`);
+    for (const name of names) broker.createQueue(name);
+    for (const round of ["first", "second"]) await Promise.all(names.map((name) => fila.enqueue(name, round)));
+    assert.equal(broker.streamsOpened, 16);
+    for (const name of names) assert.equal(broker.queues.get(name)?.length, 2);
   }));
 
 test("a broken connection rejects what has no result; the next call opens a new stream", () =>
