@@ -11,6 +11,8 @@ import type { State } from "./state.ts";
 /** Messages and keys that are counted at most; beyond, the numbers say "at least". */
 const countedAtMost = 10_000;
 const workersNamed = 16;
+/** The last time that a timestamp of the wire can tell. */
+const latestTime = Date.UTC(9_999, 11, 31, 23, 59, 59, 999);
 
 export type Explanation =
   | { readonly why: "unknown" }
@@ -34,7 +36,8 @@ export type Explanation =
       readonly burst: number;
       /** In the bucket's line, from 1. */
       readonly place: number;
-      /** When the bucket holds what the first one in that line needs, wall clock; undefined: never, as it is configured. */
+      /** When the bucket holds what the first one in that line needs, wall clock; undefined: never, as it is configured, or
+       * not before the year 10,000. */
       readonly nextAt: number | undefined;
     }
   /** As many messages are leased as may be. */
@@ -137,6 +140,7 @@ function explainShortage(times: Times, lane: Lane): Explanation | undefined {
   if (standing === undefined) return undefined;
   const { throttle, place, nextMs } = standing;
   const { rate = 0, burst = 0 } = throttle.bucket.limit ?? {};
+  const nextAt = Math.ceil(times.wallOf(mono + nextMs));
   return {
     why: "throttled",
     throttleKey: throttle.name,
@@ -144,7 +148,7 @@ function explainShortage(times: Times, lane: Lane): Explanation | undefined {
     rate,
     burst,
     place,
-    nextAt: nextMs === Infinity ? undefined : Math.ceil(times.wallOf(mono + nextMs)),
+    nextAt: nextAt > latestTime ? undefined : nextAt,
   };
 }
 

@@ -236,6 +236,11 @@ test("a limit holds what names its key; GetStats and Explain show where it stand
   const { throttleKey, ratePerSecond, burst, placeInLine, nextAt } = reason.value;
   assert.deepEqual([throttleKey, ratePerSecond, burst, placeInLine], ["mail", 0.001, 1, 1n]);
   assert.ok(nextAt !== undefined && /throttle key "mail" \(0.001 a second, 1 at once/.test(text), text);
+  for (const rate of ["1e-12", "1e-300"]) {
+    await admin.setConfig({ key: "throttle.mail", value: `${rate},1` });
+    const never = (await admin.explain({ queue: "q", about: { case: "fairnessKey", value: "k" } })).reason;
+    assert.ok(never.case === "throttled" && never.value.nextAt === undefined, "a time that no timestamp can tell");
+  }
   await admin.setConfig({ key: "throttle.mail", value: "" });
   assert.equal((await leaseAll(fila, "q")).length, 2);
   assert.deepEqual((await admin.getStats({ queue: "q" })).perThrottleStats, []);
