@@ -5,7 +5,8 @@
 // A wait is: parked (in a line, out of the heap of its key) -called, when the bucket holds its cost and it is first->
 // called (back in the heap; the bucket sets its cost aside for a while) -found short again-> parked at its place, or at the
 // bucket that is short now, before all who are younger -leased, turn used up-> over. A lane that waits on
-// has a new wait, behind all others. May never happen: a lane parked in two lines; two lanes of a line called.
+// has a new wait, behind all others. May never happen: a lane parked in two lines; two lanes of a line called. Who
+// is called and waits elsewhere has left the line: a Line of its own holds its call.
 import { Heap } from "./heap.ts";
 import type { Lane } from "./lane.ts";
 import type { Queue } from "./queue.ts";

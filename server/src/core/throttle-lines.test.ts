@@ -103,6 +103,29 @@ describe("a lane whose turn it is at a bucket", () => {
   });
 });
 
+test("who has its turn at one bucket and waits at another holds up nobody at the first: all three are used whole", () => {
+  const driver = quiet();
+  const rates = new Map([
+    ["a", 50],
+    ["b", 43],
+    ["c", 31],
+  ]);
+  for (const [name, rate] of rates) limit(driver, name, `${rate},5`);
+  const sets = ["ab", "bc", "ac", "abc", "a", "b", "c"];
+  for (const set of sets) driver.enqueue(set, { count: 2_000, throttleKeys: set.split("") });
+  const worker = driver.open({ credit: 1e9 });
+  worker.take();
+  runFor(driver, 60_000, worker);
+  const counts = served(worker);
+  for (const [name, rate] of rates) {
+    const naming = sets.filter((set) => set.includes(name));
+    const used = naming.reduce((sum, set) => sum + (counts.get(set) ?? 0), 0);
+    assert.ok(used >= 0.98 * rate * 60, `${name}: ${used} of ${rate * 60}`);
+    const fewest = Math.min(...naming.map((set) => counts.get(set) ?? 0));
+    assert.ok(fewest >= (0.7 * rate * 60) / naming.length || fewest >= 400, `${name}: ${fewest}`);
+  }
+});
+
 describe("a lane that waits many rounds for a dear message", () => {
   function waiting(): { driver: CoreDriver; worker: ConsumerDriver; dear: string } {
     const driver = quiet();

@@ -57,9 +57,14 @@ export class Throttle {
     else this.#urgent.remove(line);
   }
 
+  /** Nobody waits there, and nothing is set aside. */
+  get quiet(): boolean {
+    return this.lines.size === 0 && this.watched.size === 0;
+  }
+
   /** Nobody waits in it or is called in it. */
   forget(line: Line): void {
-    this.lines.delete(line.queue);
+    if (this.lines.get(line.queue) === line) this.lines.delete(line.queue);
     this.watched.delete(line);
   }
 

@@ -9,7 +9,8 @@
 // twice the patience: so nobody waits long for a queue that does not deliver, and one that is only slow gets its share. A
 // queue that delivers other messages meanwhile, older ones of the lane's key, goes on to the next of its line.
 //
-// With several buckets: a lane that is called at one and finds another short parks there, in the order of age. So it holds
+// With several buckets: a lane that is called at one and finds another short parks there, in the order of age, and its line
+// goes on with what it leaves. So it holds
 // its place at the slow bucket for as long as it takes at the fast one, and the oldest lane goes on everywhere. Where it
 // would hold it for longer than its patience, it gives it up for twice the patience: so no bucket is set aside for long while
 // its lane waits for a slower one.
@@ -18,7 +19,7 @@ import type { Lane } from "./lane.ts";
 import type { Queue } from "./queue.ts";
 import { parseRateLimit, throttlePrefix } from "./runtime-config.ts";
 import { Throttle, ThrottleHeap } from "./throttle.ts";
-import { type Line, Wait } from "./throttle-line.ts";
+import { Line, Wait } from "./throttle-line.ts";
 import type { RateLimit } from "./token-bucket.ts";
 
 /** What waiting does to the lane's key. */
@@ -138,7 +139,8 @@ export class Throttles {
 
   #removeLimit(throttle: Throttle, now: number): void {
     throttle.bucket.setLimit(undefined, now);
-    for (const line of throttle.lines.values()) if (line.called !== undefined) this.#endCall(line);
+    for (const line of [...throttle.lines.values(), ...throttle.watched])
+      if (line.called !== undefined) this.#endCall(line);
     this.#deadlines.set(throttle, Infinity);
     this.#unlimited.add(throttle);
     this.#forgetUnused(throttle);
@@ -206,11 +208,11 @@ export class Throttles {
   #msAt(throttle: Throttle, lane: Lane, now: number): number {
     const { bucket } = throttle;
     const charge = bucket.chargeOf(this.#lanes.costOf(lane));
-    if (throttle.lines.size === 0) return bucket.msUntil(charge, now);
+    if (throttle.quiet) return bucket.msUntil(charge, now);
     const own = throttle.lines.get(lane.key.queue);
     let ahead = own === undefined || throttle.watched.has(own) ? 0 : this.#aheadOf(lane, own, now);
     for (const line of throttle.watched) ahead += this.#aheadOf(lane, line, now);
-    const inLine = own?.called?.lane === lane ? 0 : waitBefore(throttle, lane);
+    const inLine = calledAt(lane.wait, throttle) !== undefined ? 0 : waitBefore(throttle, lane);
     const ms = bucket.msUntil(Math.min(charge + ahead, Math.max(charge, bucket.limit?.burst ?? 0)), now);
     if (inLine === 0 && (ms > 0 || bucket.holds(charge + ahead, now))) return ms;
     const { rate = 0 } = bucket.limit ?? {};
@@ -242,16 +244,17 @@ export class Throttles {
   park(lane: Lane, { throttle, ms }: Shortage, now: number, credit = 0): void {
     const line = throttle.lineOf(lane.key.queue);
     const wait = (lane.wait ??= new Wait(lane, (this.#waits += 1), throttle, this.#lanes.costOf(lane), credit));
-    if (line.called === wait) {
+    const calledHere = calledAt(wait, throttle);
+    if (calledHere !== undefined) {
       wait.inVain();
-      this.#endCall(line);
+      this.#endCall(calledHere);
     }
     wait.urgent = throttle !== wait.home;
     const tooLong = ms > wait.patienceMs;
     if (tooLong && wait.calls.length > 0) wait.inVain();
     for (const call of [...wait.calls]) {
       if (tooLong) this.#endCall(call);
-      else this.#setAside(call, now + Math.max(wait.patienceMs, 2 * ms));
+      else this.#setAside(this.#leaveLine(call), now + Math.max(wait.patienceMs, 2 * ms));
     }
     this.#enter(line, wait);
     this.#touch(throttle);
@@ -273,6 +276,20 @@ export class Throttles {
     at.throttle.waiting -= 1;
     this.waiting -= 1;
     this.#touch(at.throttle);
+  }
+
+  /** Who is called there waits elsewhere by now: it keeps what is set aside for it, and its line goes on. */
+  #leaveLine(line: Line): Line {
+    const { throttle, queue, called } = line;
+    const { calls } = called as Wait;
+    const away = new Line(throttle, queue);
+    away.called = called;
+    calls[calls.indexOf(line)] = away;
+    line.called = undefined;
+    line.overtaken = false;
+    queue.unfetched.delete(line);
+    throttle.changed(line);
+    return away;
   }
 
   #endCall(line: Line): void {
@@ -301,7 +318,7 @@ export class Throttles {
     for (const throttle of lane.throttles) {
       if (throttle.bucket.limit === undefined) continue;
       throttle.bucket.take(throttle.bucket.chargeOf(cost), now);
-      if (throttle.lines.size > 0) this.#touch(throttle);
+      if (!throttle.quiet) this.#touch(throttle);
     }
     const { wait } = lane;
     if (wait === undefined) return;
@@ -458,6 +475,11 @@ export class Throttles {
     this.#unpark(wait);
     this.#lanes.open(wait.lane);
   }
+}
+
+/** Where in the throttle it is called. */
+function calledAt(wait: Wait | undefined, throttle: Throttle): Line | undefined {
+  return wait?.calls.find((line) => line.throttle === throttle);
 }
 
 /** How many wait there and go before the lane. One that has a call to lose goes by age, past lines that are younger. */
