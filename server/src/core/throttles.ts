@@ -10,10 +10,9 @@
 // queue that delivers other messages meanwhile, older ones of the lane's key, goes on to the next of its line.
 //
 // With several buckets: a lane that is called at one and finds another short parks there, in the order of age, and its line
-// goes on with what it leaves. So it holds
-// its place at the slow bucket for as long as it takes at the fast one, and the oldest lane goes on everywhere. Where it
-// would hold it for longer than its patience, it gives it up for twice the patience: so no bucket is set aside for long while
-// its lane waits for a slower one.
+// goes on with what it leaves. So it holds its place at the slow bucket for as long as it takes at the fast one, and the
+// oldest lane goes on everywhere. Where it would hold it for longer than its patience, it gives it up for twice the
+// patience: so no bucket is set aside for long while its lane waits for a slower one.
 import type { FairnessKey } from "./fairness-key.ts";
 import type { Lane } from "./lane.ts";
 import type { Queue } from "./queue.ts";
