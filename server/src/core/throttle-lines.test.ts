@@ -53,7 +53,7 @@ describe("a lane whose turn it is at a bucket", () => {
 
   test("and that is short at a slower one lets the others go on until it has what it needs there", () => {
     const driver = quiet();
-    limit(driver, "all", "100,10");
+    limit(driver, "all", "100,1");
     limit(driver, "slow", "0.02,1");
     for (let n = 0; n < 1_000; n += 1) driver.enqueue(`o${n}`, { count: 4, throttleKeys: ["all"] });
     const worker = driver.open({ credit: 1e9 });
@@ -124,6 +124,49 @@ test("who has its turn at one bucket and waits at another holds up nobody at the
     const fewest = Math.min(...naming.map((set) => counts.get(set) ?? 0));
     assert.ok(fewest >= (0.7 * rate * 60) / naming.length || fewest >= 400, `${name}: ${fewest}`);
   }
+});
+
+test("the tokens that are set aside for a key go to the next one as soon as the key is paused", () => {
+  const driver = new CoreDriver();
+  driver.createQueue("r");
+  limit(driver, "t", "10,1");
+  driver.enqueue("a", { count: 2, throttleKeys: ["t"] });
+  const q = driver.open({ credit: 2 });
+  q.stop();
+  driver.enqueue("x", { throttleKeys: ["t"], queue: "r" });
+  const r = driver.open({ credit: 1, queue: "r" });
+  driver.wait(101);
+  assert.equal(r.take().length, 0);
+  driver.ask((request) => ({
+    type: "set-key",
+    request,
+    queue: "q",
+    fairnessKey: "a",
+    override: { paused: true },
+  }));
+  assert.equal(r.take().length, 1);
+});
+
+test("a cheaper message that comes to stand first goes as soon as there are tokens for it", () => {
+  const driver = new CoreDriver();
+  limit(driver, "t", "1,10");
+  driver.enqueue("a", { cost: 10, throttleKeys: ["t"] });
+  const [dear] = driver.enqueue("a", { cost: 10, weight: 100, throttleKeys: ["t"] });
+  driver.enqueue("a", { cost: 2, throttleKeys: ["t"] });
+  const worker = driver.open({ credit: 10 });
+  assert.equal(worker.take().length, 1);
+  driver.wait(3_000);
+  driver.ask((request) => ({ type: "cancel", request, queue: "q", id: dear as string }));
+  assert.equal(worker.take().length, 1);
+});
+
+test("a limit that is removed frees all who wait, in as many turns as it takes", () => {
+  const driver = new CoreDriver({ freedPerTurn: 3 });
+  limit(driver, "t", "0,1");
+  for (let n = 0; n < 20; n += 1) driver.enqueue(`k${n}`, { throttleKeys: ["t"] });
+  const worker = driver.open({ credit: 100 });
+  limit(driver, "t", "");
+  assert.equal(worker.take().length, 20);
 });
 
 describe("a lane that waits many rounds for a dear message", () => {
