@@ -11,8 +11,8 @@ import type { State } from "./state.ts";
 /** Messages and keys that are counted at most; beyond, the numbers say "at least". */
 const countedAtMost = 10_000;
 const workersNamed = 16;
-/** The last time that a timestamp of the wire can tell. */
-const latestTime = Date.UTC(9_999, 11, 31, 23, 59, 59, 999);
+/** The last time that a timestamp of the wire can tell: the end of the year 9999. */
+const latestTime = 253_402_300_799_999;
 
 export type Explanation =
   | { readonly why: "unknown" }
