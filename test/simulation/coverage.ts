@@ -228,7 +228,7 @@ export function shortfalls(sum: Coverage, seeds: number): string[] {
     redrivesAgain: seeds / 40,
     redrivesKilled: seeds / 40,
     lists: sum.steps / 3_000,
-    listed: sum.steps / 200,
+    listed: sum.steps / 300,
     configChanges: sum.steps / 3_000,
     throttled: sum.steps / 100,
     queuesFull: sum.steps / 300,
