@@ -176,7 +176,7 @@ export function addCoverage(sum: Coverage, part: Coverage): void {
 export function shortfalls(sum: Coverage, seeds: number): string[] {
   const least: Partial<Record<keyof Coverage, number>> = {
     acks: sum.steps / 100,
-    expiries: sum.steps / 150,
+    expiries: sum.steps / 100,
     redeliveries: sum.steps / 100,
     nacks: sum.steps / 1_000,
     releases: sum.steps / 1_000,
@@ -228,7 +228,7 @@ export function shortfalls(sum: Coverage, seeds: number): string[] {
     redrivesAgain: seeds / 40,
     redrivesKilled: seeds / 40,
     lists: sum.steps / 3_000,
-    listed: sum.steps / 300,
+    listed: sum.steps / 200,
     configChanges: sum.steps / 3_000,
     throttled: sum.steps / 100,
     queuesFull: sum.steps / 300,

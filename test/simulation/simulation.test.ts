@@ -4,7 +4,7 @@ import { type Coverage, addCoverage, noCoverage, shortfalls } from "./coverage.t
 import { Random } from "./random.ts";
 import { runSeed } from "./run-seed.ts";
 
-const seeds = 15;
+const seeds = 20;
 const steps = 3_000;
 
 describe("the simulation", () => {
