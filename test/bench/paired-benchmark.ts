@@ -22,6 +22,8 @@ export interface Side {
 export interface PairedBenchmark {
   readonly name: string;
   readonly unit: string;
+  /** Of the pairs that are asked for, so many times as many, where the difference is smaller than that of equal runs. */
+  readonly timesAsManyPairs?: number;
   readonly peer: Side;
   /** Several may share the peer's run of a pair; each makes a figure. */
   readonly fila: readonly Side[];
@@ -38,13 +40,16 @@ export async function runPairs(bench: Bench, benchmark: PairedBenchmark): Promis
 }
 
 async function onePass(bench: Bench, benchmark: PairedBenchmark): Promise<Figure[]> {
-  const { peer, fila } = benchmark;
+  const { peer, fila, timesAsManyPairs = 1 } = benchmark;
+  const count = bench.options.pairs * timesAsManyPairs;
+  // The first run of all finds everything cold, and belongs to no pair.
+  if (!bench.options.quick) await peer.run();
   const runs: Runs = new Map([peer, ...fila].map((side) => [side, []]));
-  for (let pair = 0; pair < bench.options.pairs; pair++) {
+  for (let pair = 0; pair < count; pair++) {
     // Who goes first alternates, so that what one leaves behind for the next hits both.
     const order = pair % 2 === 0 ? [peer, ...fila] : [...fila.toReversed(), peer];
     for (const side of order) runs.get(side)!.push(await side.run());
-    for (const side of fila) bench.progress(pairLine(benchmark, pair, side, runs, bench.options.pairs));
+    for (const side of fila) bench.progress(pairLine(benchmark, pair, side, runs, count));
   }
   return fila.map((side) => figureOf(benchmark, side, runs));
 }

@@ -39,7 +39,7 @@ export function tableReport(report: Report): string {
   return [
     `${machine.cpus} x ${machine.cpuModel}, Node ${machine.node}; data on ${machine.fileSystem} (${machine.device}), ` +
       `fdatasync of 1 KiB ${machine.fdatasyncPerSecond}/s before and ${fdatasyncPerSecondAtEnd}/s after`,
-    `ratio: median of ${options.pairs} alternating pairs, ${options.seconds} s each; spread: largest over smallest, ` +
+    `ratio: median of at least ${options.pairs} alternating pairs, ${options.seconds} s each; spread: largest over smallest, ` +
       `void above ${maximumSpread}`,
     ...(why === undefined ? [] : [`NOT A RESULT: ${why}`]),
     "",

@@ -32,11 +32,12 @@ const what = "StreamEnqueue in frames of 100 -> StreamLease -> ack, four headers
 
 type Script = "realistic" | "none" | "elsewhere";
 
+/** The same in every run, but for the scripts. */
 async function prepare(url: string, script: Script): Promise<void> {
   const admin = createClient(FilaAdmin, connectTransport(url));
-  await admin.createQueue({ name: queue, config: { onEnqueueScript: script === "realistic" ? realistic : "" } });
-  if (script === "elsewhere") await admin.createQueue({ name: "other", config: { onEnqueueScript: realistic } });
-  if (script === "none") return;
+  const scriptIf = (has: boolean): { onEnqueueScript: string } => ({ onEnqueueScript: has ? realistic : "" });
+  await admin.createQueue({ name: queue, config: scriptIf(script === "realistic") });
+  await admin.createQueue({ name: "other", config: scriptIf(script === "elsewhere") });
   for (let at = 0; at < tenants; at += 1)
     await admin.setConfig({ key: `weight.tenant-${at}`, value: `${(at % 9) + 1}` });
 }
@@ -66,8 +67,7 @@ export const hooks: Benchmark = {
   async run(bench) {
     const without: Throughput[] = [];
     const withScript: Throughput[] = [];
-    const elsewhere: Throughput[] = [];
-    const side = (name: Script, text: string, all: Throughput[]): Side => ({
+    const side = (name: Script, text: string, all: Throughput[] = []): Side => ({
       name,
       what: `${what}; ${text}`,
       run: () => run(bench, name, all),
@@ -76,13 +76,19 @@ export const hooks: Benchmark = {
       name: "hooks",
       unit: "acked/s",
       peer: side("none", "no scripts", without),
-      fila: [
-        { ...side("realistic", "on_enqueue in its thread", withScript), target: { kind: "at least", value: 0.5 } },
-        { ...side("elsewhere", "another queue has a script", elsewhere), target: { kind: "at least", value: 0.95 } },
-      ],
+      fila: [{ ...side("realistic", "on_enqueue in its thread", withScript), target: { kind: "at least", value: 0.5 } }],
+    });
+    const elsewhere = await runPairs(bench, {
+      name: "hooks-elsewhere",
+      unit: "acked/s",
+      // A few per cent are asked for, and two equal runs differ by more.
+      timesAsManyPairs: 3,
+      peer: side("none", "no scripts"),
+      fila: [{ ...side("elsewhere", "another queue has a script"), target: { kind: "at least", value: 0.95 } }],
     });
     return [
       ...figures,
+      ...elsewhere,
       added("hooks-main-thread", "the broker's main thread", 5, without, withScript, (each) => each.serverMainUs),
       added("hooks-cpu", "all threads of the broker", 30, without, withScript, (each) => each.serverCpuUs),
       await slowNeighbour(bench),
