@@ -45,9 +45,10 @@ export async function loadConfig(mainUrl: string): Promise<Config> {
     additionalHelpFlags: ["-h"],
     topics: {
       queue: { description: "Create, list, inspect, change and delete queues." },
-      key: { description: "Fairness keys: weights and pauses of their own." },
+      key: { description: "Fairness keys: weights, caps and pauses of their own." },
       config: { description: "The configuration that is kept in the broker." },
       dedup: { description: "Idempotency keys that a queue remembers." },
+      hook: { description: "Scripts of a queue: set, try and look after them." },
     },
   };
   return Config.load({

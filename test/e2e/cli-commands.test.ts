@@ -238,6 +238,17 @@ test("help starts with examples", async () => {
   }
 });
 
+test("help says of each topic what it is about, not what its first command does", async () => {
+  const { stdout: help } = await fila(["--help"]);
+  const topics = help.slice(help.indexOf("TOPICS"), help.indexOf("COMMANDS")).matchAll(/^ {2}(\w+)/gm);
+  const about = await Promise.all([...topics].map(([, topic]) => fila([topic!, "--help"])));
+  assert.ok(about.length > 0);
+  for (const { stdout } of about) {
+    const [first = ""] = stdout.split("\n");
+    assert.equal(stdout.split(first).length, 2, stdout);
+  }
+});
+
 test("server: flags win over the environment; SIGTERM ends it with 0", async () => {
   const data = path.join(directory, "second");
   const printed = await cli.runProcess(["server", "--data", data, "--listen", "127.0.0.1:0", "--print-config"]);
