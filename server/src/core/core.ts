@@ -249,12 +249,13 @@ export class Core {
     const purging = this.purges.size > 0;
     const dropping = this.#dropping || this.state.dying.size > 0;
     const { slicePerTurn, freedPerTurn } = turn.limits;
-    const freeing = this.state.throttles.free(freedPerTurn);
+    this.state.throttles.free(freedPerTurn);
     const calling = this.state.throttles.settle(turn.now.mono, slicePerTurn) >= slicePerTurn;
     const scheduling = !this.draining && deliver(this.state, turn);
     this.#undecided = this.#undecided.filter((poll) => this.#isUndecided(turn, poll));
     turn.close();
     this.#turn = undefined;
+    const { freeing } = this.state.throttles;
     const urgent = expired || orphaned || undecided || outlived || waking || freeing || calling || scheduling;
     const leisurely = !urgent && (forgetting || purging || dropping);
     return { mutations: turn.mutations, effects: turn.effects, more: urgent || leisurely, leisurely };

@@ -8,7 +8,7 @@ export interface CoreLimits {
   readonly leasesPerTurn: number;
   /** Messages that one turn wakes, and expired leases and messages that it ends, at most. */
   readonly slicePerTurn: number;
-  /** Lanes that one turn lets go on when the limit that they waited at is removed, at most. */
+  /** Lanes that one turn takes out of their lines at most, their limit being removed or their key held. */
   readonly freedPerTurn: number;
   /** Messages of purged and deleted queues, and idempotency keys, that one turn drops at most. Nobody waits for them in a
    * hurry, and whoever is served in the same turn waits for them and their commit: some 0.1 ms. */

@@ -169,6 +169,28 @@ test("a limit that is removed frees all who wait, in as many turns as it takes",
   assert.equal(worker.take().length, 20);
 });
 
+test("those in line whose keys are held leave it in as many turns as it takes, and come back", () => {
+  const driver = new CoreDriver({ freedPerTurn: 3 });
+  limit(driver, "t", "0,1");
+  for (let n = 0; n < 20; n += 1) {
+    driver.enqueue(`k${n}`);
+    driver.enqueue(`k${n}`, { throttleKeys: ["t"] });
+  }
+  const worker = driver.open({ credit: 100 });
+  const { throttles } = driver.core.state;
+  assert.deepEqual([worker.take().length, throttles.waiting], [21, 19]);
+  update(driver, { maxInFlightPerKey: 1 });
+  const lengths = [throttles.waiting];
+  const command = { type: "set-config", request: driver.nextNumber(), key: "throttle.t", value: "0,2" } as const;
+  for (let { more } = driver.turn([command]); more; { more } = driver.turn()) lengths.push(throttles.waiting);
+  assert.deepEqual(lengths, [19, 16, 13, 10, 7, 4, 1]);
+  assert.equal(throttles.waiting, 0);
+  update(driver, { maxInFlightPerKey: 0 });
+  assert.equal(throttles.waiting, 19);
+  limit(driver, "t", "");
+  assert.equal(worker.take().length, 19);
+});
+
 describe("a lane that waits many rounds for a dear message", () => {
   function waiting(): { driver: CoreDriver; worker: ConsumerDriver; dear: string } {
     const driver = quiet();

@@ -57,8 +57,10 @@ export class Throttles {
   readonly #deadlines = new ThrottleHeap();
   /** Where something has changed since they were looked at. */
   readonly #touched = new Set<Throttle>();
-  /** Those whose limit was removed while somebody waited. */
-  readonly #unlimited = new Set<Throttle>();
+  /** Where some are still to be set free: the limit was removed, or many in a row belong to keys that are held. */
+  readonly #toFree = new Set<Throttle>();
+  /** So many more may be set free with this turn. */
+  #mayFree = 0;
   readonly #lanes: Lanes;
   #waits = 0;
   /** Lanes that are parked, at all buckets together. */
@@ -69,7 +71,7 @@ export class Throttles {
   }
 
   get nextDeadline(): number {
-    return this.#touched.size + this.#unlimited.size > 0 ? 0 : (this.#deadlines.first?.deadline ?? Infinity);
+    return this.#touched.size + this.#toFree.size > 0 ? 0 : (this.#deadlines.first?.deadline ?? Infinity);
   }
 
   /** Those with a deadline, in the order of the heap. */
@@ -115,7 +117,7 @@ export class Throttles {
     if (throttle.lanes > 0 || throttle.bucket.limit !== undefined) return;
     this.#byName.delete(throttle.name);
     this.#touched.delete(throttle);
-    this.#unlimited.delete(throttle);
+    this.#toFree.delete(throttle);
     this.#deadlines.set(throttle, Infinity);
   }
 
@@ -141,34 +143,35 @@ export class Throttles {
     for (const line of [...throttle.lines.values(), ...throttle.watched])
       if (line.called !== undefined) this.#endCall(line);
     this.#deadlines.set(throttle, Infinity);
-    this.#unlimited.add(throttle);
+    this.#toFree.add(throttle);
     this.#forgetUnused(throttle);
   }
 
-  /** Who waited at a limit that is removed goes on, at most so many with one turn; true when there are more. */
-  free(most: number): boolean {
-    let left = most;
-    for (const throttle of this.#unlimited) {
+  /** A turn begins, with which so many at most are set free; who waited at a limit that is removed goes on. */
+  free(most: number): void {
+    this.#mayFree = most;
+    for (const throttle of this.#toFree) {
       const { lines, bucket } = throttle;
-      if (bucket.limit === undefined) left = this.#freeSome(throttle, left);
-      if (bucket.limit === undefined && lines.size > 0) return true;
-      this.#unlimited.delete(throttle);
+      if (bucket.limit === undefined) this.#freeSome(throttle);
+      else this.#touch(throttle);
+      if (bucket.limit === undefined && lines.size > 0) return;
+      this.#toFree.delete(throttle);
     }
-    return false;
   }
 
-  /** How many more may be freed. */
-  #freeSome(throttle: Throttle, most: number): number {
-    let left = most;
+  /** More are to be set free than the turn has. */
+  get freeing(): boolean {
+    return this.#toFree.size > 0;
+  }
+
+  #freeSome(throttle: Throttle): void {
     for (const line of throttle.lines.values()) {
-      for (let wait = line.first; wait !== undefined && left > 0; wait = line.first) {
-        left -= 1;
+      for (let wait = line.first; wait !== undefined && this.#mayFree > 0; wait = line.first) {
         this.#setFree(wait);
         if (wait.calls.length === 0) wait.lane.wait = undefined;
       }
       if (line.size === 0) throttle.forget(line);
     }
-    return left;
   }
 
   /** Where the lane has to wait longest for its next message; undefined: it passes. */
@@ -443,7 +446,11 @@ export class Throttles {
         if (!this.#call(next, now)) continue;
         aside = needs;
         deadline = Math.min(deadline, now + next.patienceMs);
-      } else this.#setFree(next);
+      } else if (this.#mayFree > 0) this.#setFree(next);
+      else {
+        this.#toFree.add(throttle);
+        break;
+      }
     }
     this.#touched.delete(throttle);
     this.#deadlines.set(throttle, throttle.waiting === 0 ? Infinity : Math.max(deadline, now + leastMs));
@@ -469,8 +476,9 @@ export class Throttles {
     return true;
   }
 
-  /** Its key is held: it waits for that, among the lanes of its key, and comes back to its place. */
+  /** Where its key is held, it waits for that among the lanes of its key, and comes back to its place. */
   #setFree(wait: Wait): void {
+    this.#mayFree -= 1;
     this.#unpark(wait);
     this.#lanes.open(wait.lane);
   }
