@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { parseMutant, readMutants } from "./mutant.ts";
@@ -18,6 +18,15 @@ describe("the mutants", () => {
     }
   });
 
+  test("each finds the lines that it changes", () => {
+    for (const { id, patch } of mutants) {
+      for (const { file, lines } of hunksOf(patch)) {
+        const text = readFileSync(path.join(root, file), "utf8");
+        assert.ok(text.includes(lines), `${id}: ${file} has other lines by now; make the patch anew`);
+      }
+    }
+  });
+
   test("an incomplete header is refused", () => {
     const diff = "diff --git a/x b/x\n";
     const refused: readonly (readonly [string, RegExp])[] = [
@@ -33,3 +42,16 @@ describe("the mutants", () => {
     assert.deepEqual([good.bug, good.check, good.says], ["b", { kind: "simulation", seeds: 3, steps: 500 }, /lost$/]);
   });
 });
+
+/** What each hunk expects to find. */
+function hunksOf(patch: string): { readonly file: string; readonly lines: string }[] {
+  return patch.split(/^diff --git /m).flatMap((part) => {
+    const file = /^--- a\/(.+)$/m.exec(part)?.[1];
+    if (file === undefined) return [];
+    const [, ...hunks] = part.split(/^@@.*\n/m);
+    return hunks.map((hunk) => {
+      const kept = hunk.split("\n").filter((line) => /^[ -]/.test(line));
+      return { file, lines: kept.map((line) => `${line.slice(1)}\n`).join("") };
+    });
+  });
+}
