@@ -9,8 +9,9 @@ import type { HookClock, OpenLink, RunnerLink } from "./runner-link.ts";
 import type { Budgets, ScriptFailure } from "./script-engine.ts";
 import { sha256 } from "./trial.ts";
 
-/** Questions that wait at most. */
-const maxWaiting = 64;
+/** Questions that wait at most, and their bytes: whoever sets up many queues at once is not to be refused. */
+const maxWaiting = 1_000;
+const maxBytes = 16 << 20;
 /** After which the runner, which nobody asks, is let go. */
 const idleMs = 30_000;
 
@@ -39,6 +40,7 @@ export class Trials {
   #link: RunnerLink | undefined;
   #cancelIdle: (() => void) | undefined;
   #next = 1;
+  #bytes = 0;
   #stopped = false;
 
   constructor({ openTrialLink, clock, budgets }: TrialsOptions, config: () => ReadonlyMap<string, string>) {
@@ -90,20 +92,33 @@ export class Trials {
     this.#cancelIdle?.();
     const left = [...this.#questions.values()];
     this.#questions.clear();
+    this.#bytes = 0;
     for (const { lost } of left) lost({ reason: "watchdog", line: 0, message: "the broker is stopping" });
     await this.#link?.stop();
     this.#link = undefined;
   }
 
   #ask(make: (job: number) => Question): boolean {
-    if (this.#questions.size >= maxWaiting || this.#stopped) return false;
-    this.#cancelIdle?.();
     const job = this.#next;
-    this.#next = job === 0x7fff_ffff ? 1 : job + 1;
     const question = make(job);
+    const bytes = bytesOf(question);
+    const waiting = this.#questions.size;
+    if (this.#stopped || waiting >= maxWaiting || (waiting > 0 && this.#bytes + bytes > maxBytes)) return false;
+    this.#cancelIdle?.();
+    this.#next = job === 0x7fff_ffff ? 1 : job + 1;
     this.#questions.set(job, question);
+    this.#bytes += bytes;
     this.#opened().post(question.order, 1);
     return true;
+  }
+
+  /** It waits no longer. */
+  #take(job: number): Question | undefined {
+    const question = this.#questions.get(job);
+    if (question === undefined) return undefined;
+    this.#questions.delete(job);
+    this.#bytes -= bytesOf(question);
+    return question;
   }
 
   #opened(): RunnerLink {
@@ -111,9 +126,7 @@ export class Trials {
     this.#link = this.#openLink({
       told: (message) => {
         if (message.type === "results") return;
-        const question = this.#questions.get(message.job);
-        this.#questions.delete(message.job);
-        question?.told(message);
+        this.#take(message.job)?.told(message);
         if (this.#questions.size === 0) this.#rest();
       },
       lost: (culprit, why) => this.#lost(culprit, why),
@@ -134,11 +147,18 @@ export class Trials {
   #lost(culprit: number, why: string): void {
     const [first] = this.#questions.keys();
     const job = this.#questions.has(culprit) ? culprit : (first ?? 0);
-    const question = this.#questions.get(job);
-    this.#questions.delete(job);
-    question?.lost({ reason: "watchdog", line: 0, message: why });
+    this.#take(job)?.lost({ reason: "watchdog", line: 0, message: why });
     this.#link?.post({ type: "config", entries: this.#config() }, 0);
     for (const { order } of this.#questions.values()) this.#link?.post(order, 1);
     if (this.#questions.size === 0) this.#rest();
   }
+}
+
+function bytesOf({ order }: Question): number {
+  if (order.type === "check") return order.source.length;
+  const { source, payload, headers, config } = order.trial;
+  let bytes = source.length + payload.length;
+  for (const [name, value] of headers) bytes += name.length + value.length;
+  for (const [key, value] of config) bytes += key.length + value.length;
+  return bytes;
 }
