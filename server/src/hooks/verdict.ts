@@ -54,7 +54,7 @@ export function refused({ queue, lastFailure: last, breaker }: HookSlot): Failur
   const count = breaker.failures > 1 ? ` ${breaker.failures} times in a row` : "";
   return failure(
     "HOOK_FAILED",
-    `the on_enqueue script of queue "${queue}" failed${count} (${why}); correct it with UpdateQueue`,
+    `the on_enqueue script of queue "${queue}" failed${count} (${why}); correct it with UpdateQueue or "fila hook set ${queue} on_enqueue"`,
     { metadata: { queue, ...(last !== undefined && { script_error: last.reason, line: String(last.line) }) } },
   );
 }

@@ -36,7 +36,7 @@ export function explanationText(
       return `fairness key ${JSON.stringify(explanation.fairnessKey)} is paused; resume it`;
     case "throttled": {
       const { throttleKey, tokens, rate, burst, place, nextAt } = explanation;
-      const next = nextAt === undefined ? "which lets nothing through" : `the next may go ${span(nextAt - now)}`;
+      const next = nextAt === undefined ? "the limit lets nothing through" : `the next may go ${span(nextAt - now)}`;
       return `it waits for throttle key ${JSON.stringify(throttleKey)} (${rate} a second, ${burst} at once, ${Math.floor(tokens * 1_000) / 1_000} left), in place ${place} of its line; ${next}`;
     }
     case "concurrency-full": {

@@ -238,8 +238,9 @@ test("a limit holds what names its key; GetStats and Explain show where it stand
   assert.ok(nextAt !== undefined && /throttle key "mail" \(0.001 a second, 1 at once/.test(text), text);
   for (const rate of ["1e-12", "1e-300"]) {
     await admin.setConfig({ key: "throttle.mail", value: `${rate},1` });
-    const never = (await admin.explain({ queue: "q", about: { case: "fairnessKey", value: "k" } })).reason;
-    assert.ok(never.case === "throttled" && never.value.nextAt === undefined, "a time that no timestamp can tell");
+    const never = await admin.explain({ queue: "q", about: { case: "fairnessKey", value: "k" } });
+    assert.ok(never.reason.case === "throttled" && never.reason.value.nextAt === undefined, "no timestamp can tell it");
+    assert.match(never.text, /in place 1 of its line; the limit lets nothing through$/);
   }
   await admin.setConfig({ key: "throttle.mail", value: "" });
   assert.equal((await leaseAll(fila, "q")).length, 2);
