@@ -191,6 +191,47 @@ test("those in line whose keys are held leave it in as many turns as it takes, a
   assert.equal(worker.take().length, 19);
 });
 
+test("the lanes of one queue do not overtake the one that is called, however long its workers are busy", () => {
+  const driver = new CoreDriver();
+  limit(driver, "t", "10,10");
+  driver.enqueue("a", { count: 2, cost: 10, weight: 10, throttleKeys: ["t"] });
+  const worker = driver.open({ credit: 1 });
+  driver.enqueue("c", { weight: 100 });
+  driver.enqueue("c", { throttleKeys: ["t"] });
+  worker.pull(1);
+  driver.wait(1_001);
+  driver.wait(200);
+  assert.deepEqual(
+    worker.pull(1).map(({ fairnessKey }) => fairnessKey),
+    ["a"],
+  );
+});
+
+test("what is set aside at one bucket stays so for as long as what is at the next one", () => {
+  const driver = new CoreDriver();
+  driver.createQueue("r");
+  limit(driver, "x", "1,1");
+  limit(driver, "y", "1,1");
+  driver.enqueue("a", { throttleKeys: ["x"] });
+  const worker = driver.open({ credit: 2 });
+  const [both] = driver.enqueue("b", { throttleKeys: ["x", "y"] });
+  driver.wait(80);
+  driver.enqueue("c", { throttleKeys: ["y"] });
+  worker.credit(1);
+  const other = driver.open({ queue: "r", credit: 1 });
+  driver.enqueue("d", { queue: "r", throttleKeys: ["x"] });
+  // Called at x, and found short at y for 80 ms; then nobody takes anything.
+  runFor(driver, 930);
+  driver.enqueue("e");
+  assert.equal(worker.take().length, 3);
+  runFor(driver, 160);
+  assert.equal(other.take().length, 0);
+  worker.credit(1);
+  assert.equal(worker.takeOne().id, both);
+  runFor(driver, 1_000);
+  assert.equal(other.take().length, 1);
+});
+
 describe("a lane that waits many rounds for a dear message", () => {
   function waiting(): { driver: CoreDriver; worker: ConsumerDriver; dear: string } {
     const driver = quiet();
@@ -211,6 +252,18 @@ describe("a lane that waits many rounds for a dear message", () => {
     runFor(driver, 330, worker);
     const got = served(worker).get("x") ?? 0;
     assert.ok(Math.abs(got - 30) <= 2, `${got} of 30`);
+  });
+
+  test("has no credit of those rounds when it is gone", () => {
+    const { driver, worker, dear } = waiting();
+    runFor(driver, 2_000, worker);
+    driver.enqueue("x", { throttleKeys: ["t"] });
+    driver.enqueue("x", { cost: 50, throttleKeys: ["t"] });
+    driver.ask((request) => ({ type: "cancel", request, queue: "q", id: dear }));
+    runFor(driver, 300, worker);
+    assert.equal(served(worker).get("x"), 1);
+    runFor(driver, 600, worker);
+    assert.equal(served(worker).get("x"), 2);
   });
 
   test("does not wait for them when its key has more weight", () => {

@@ -257,10 +257,8 @@ describe("the service", () => {
     await received(world);
     world.link?.tell();
   };
-  const enqueued = (world: World, queue: string): Promise<readonly string[]> =>
-    new Promise((resolve) =>
-      world.service.enqueue(queue, [messageTo(queue)], (verdicts) => resolve(verdicts.map(keyOrReason))),
-    );
+  const enqueued = (world: World, queue: string, items = [messageTo(queue)]): Promise<readonly string[]> =>
+    new Promise((resolve) => world.service.enqueue(queue, items, (verdicts) => resolve(verdicts.map(keyOrReason))));
 
   test("a probe that is given up with its thread leaves the breaker open, and the next call is one", async () => {
     const world = new World();
@@ -273,6 +271,21 @@ describe("the service", () => {
     assert.equal(world.service.stateOf("a", "on_enqueue")?.breaker, "half-open");
     await fails(world, "a");
     assert.equal(world.service.stateOf("a", "on_enqueue")?.calls, 4);
+  });
+
+  test("what was decided leaves its room to others: of its script's, and of all", async () => {
+    const world = new World();
+    const body = new Uint8Array(1 << 20);
+    // One payload.
+    body.set([0x1a, 0xfc, 0xff, 0x3f]);
+    for (const queue of ["a", "a", "b", "c", "d", "e"]) {
+      world.set(queue, { onEnqueueScript: "x" });
+      const items = Array.from({ length: 14 }, () => ({ ...messageTo(queue), body }));
+      const keys = enqueued(world, queue, items);
+      await received(world);
+      world.link?.tell();
+      assert.deepEqual(new Set(await keys), new Set(["x"]));
+    }
   });
 
   test("the log tells once which script is not called any more, and why", async () => {

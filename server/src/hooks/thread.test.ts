@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { failure } from "../core/errors.ts";
+import { defaultQueueSettings } from "../core/queue-settings.ts";
 import { HookRig, keyOrReason, messageTo } from "./testing/hook-rig.ts";
 
 const unbounded = new URL("./testing/unbounded-thread.ts", import.meta.url);
@@ -39,12 +40,16 @@ describe("a thread of scripts", () => {
     }
   });
 
-  test("sees the configuration that was set before", async () => {
-    rig.queue("c", { onEnqueueScript: `function on_enqueue(msg) return { fairness_key = fila.get("k") } end` });
+  test("sees the configuration that was set before, or that there is when the store was opened again", async () => {
+    const onEnqueueScript = `function on_enqueue(msg) return { fairness_key = fila.get("k") } end`;
+    const number = rig.queue("c", { onEnqueueScript });
     for (let round = 0; round < 500; round += 1) {
       rig.hooks.configSet("k", `r${round}`);
       assert.deepEqual((await rig.enqueue("c", messageTo("c"))).map(keyOrReason), [`r${round}`]);
     }
+    const settings = { ...defaultQueueSettings, onEnqueueScript };
+    rig.hooks.load([{ number, name: "c", settings }], new Map([["k", "anew"]]));
+    assert.deepEqual((await rig.enqueue("c", messageTo("c"))).map(keyOrReason), ["anew"]);
   });
 
   test("checks and tries scripts beside the traffic", async () => {
