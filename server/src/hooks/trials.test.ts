@@ -56,9 +56,13 @@ for (const { what, source, most } of [
     const [first, second] = posted;
     events?.told({ type: "checked", job: first!, failure: undefined });
     void trials.check("on_enqueue", source);
+    assert.equal(posted.at(-1), most + 1);
     assert.equal(await trials.check("on_enqueue", source), "overloaded");
+    posted.length = 0;
     events?.lost(second!, "no progress");
+    assert.equal(posted.length, most - 1);
     void trials.check("on_enqueue", source);
+    assert.equal(posted.length, most);
     assert.equal(await trials.check("on_enqueue", source), "overloaded");
   });
 }
