@@ -1,8 +1,23 @@
-// A throttle key that somebody names: its bucket, and who waits at it.
-import { Heap } from "./heap.ts";
+// A throttle key that somebody names: its bucket, and who waits at it. Most keys may have no limit, and there may be as many
+// as messages: what only those need at which somebody waits is made with the first one who does.
+import { Heap, type HeapRules } from "./heap.ts";
 import type { Queue } from "./queue.ts";
 import { Line, type Wait, firstOf } from "./throttle-line.ts";
 import { TokenBucket } from "./token-bucket.ts";
+
+const noLines: ReadonlyMap<Queue, Line> = new Map();
+const noneWatched: ReadonlySet<Line> = new Set();
+
+const byPlace: HeapRules<Line> = {
+  precedes: (a, b) => (a.placed as Wait).placedBefore(b.placed as Wait),
+  placeOf: ({ placedIndex }) => placedIndex,
+  setPlace: (line, place) => void (line.placedIndex = place),
+};
+const byAge: HeapRules<Line> = {
+  precedes: (a, b) => (a.urgent as Wait).age < (b.urgent as Wait).age,
+  placeOf: ({ urgentIndex }) => urgentIndex,
+  setPlace: (line, place) => void (line.urgentIndex = place),
+};
 
 export class Throttle {
   readonly name: string;
@@ -15,20 +30,11 @@ export class Throttle {
   waiting = 0;
   /** The round that was called last. */
   round = 0;
-  readonly lines = new Map<Queue, Line>();
-  /** Lines to be looked at: what is called there has tokens set aside, or something has changed. */
-  readonly watched = new Set<Line>();
+  #lines: Map<Queue, Line> | undefined;
+  #watched: Set<Line> | undefined;
   /** Lines in which nobody is called, by who is placed first there, and by who is urgent. */
-  readonly #placed = new Heap<Line>({
-    precedes: (a, b) => (a.placed as Wait).placedBefore(b.placed as Wait),
-    placeOf: ({ placedIndex }) => placedIndex,
-    setPlace: (line, place) => void (line.placedIndex = place),
-  });
-  readonly #urgent = new Heap<Line>({
-    precedes: (a, b) => (a.urgent as Wait).age < (b.urgent as Wait).age,
-    placeOf: ({ urgentIndex }) => urgentIndex,
-    setPlace: (line, place) => void (line.urgentIndex = place),
-  });
+  #placed: Heap<Line> | undefined;
+  #urgent: Heap<Line> | undefined;
   /** Monotonic time at which somebody may be called, or somebody's call lapses; Infinity: nobody waits for a time. */
   deadline = Infinity;
   /** Place in the heap of deadlines; -1 = not in it. */
@@ -38,23 +44,41 @@ export class Throttle {
     this.name = name;
   }
 
+  get lines(): ReadonlyMap<Queue, Line> {
+    return this.#lines ?? noLines;
+  }
+
+  /** Lines to be looked at: what is called there has tokens set aside, or something has changed. */
+  get watched(): ReadonlySet<Line> {
+    return this.#watched ?? noneWatched;
+  }
+
   lineOf(queue: Queue): Line {
-    let line = this.lines.get(queue);
+    this.#lines ??= new Map<Queue, Line>();
+    let line = this.#lines.get(queue);
     if (line === undefined) {
       line = new Line(this, queue);
-      this.lines.set(queue, line);
+      this.#lines.set(queue, line);
     }
     return line;
   }
 
+  watch(line: Line): void {
+    (this.#watched ??= new Set<Line>()).add(line);
+  }
+
+  unwatch(line: Line): void {
+    this.#watched?.delete(line);
+  }
+
   /** Who waits in the line, or is called in it, is another one. */
   changed(line: Line): void {
-    this.watched.add(line);
+    this.watch(line);
     const free = line.called === undefined;
-    if (free && line.placed !== undefined) this.#placed.put(line);
-    else this.#placed.remove(line);
-    if (free && line.urgent !== undefined) this.#urgent.put(line);
-    else this.#urgent.remove(line);
+    if (free && line.placed !== undefined) (this.#placed ??= new Heap(byPlace)).put(line);
+    else this.#placed?.remove(line);
+    if (free && line.urgent !== undefined) (this.#urgent ??= new Heap(byAge)).put(line);
+    else this.#urgent?.remove(line);
   }
 
   /** Nobody waits there, and nothing is set aside. */
@@ -64,18 +88,18 @@ export class Throttle {
 
   /** Nobody waits in it or is called in it. */
   forget(line: Line): void {
-    if (this.lines.get(line.queue) === line) this.lines.delete(line.queue);
-    this.watched.delete(line);
+    if (this.lines.get(line.queue) === line) this.#lines?.delete(line.queue);
+    this.unwatch(line);
   }
 
   /** The lane that goes next, of the lines in which nobody is called. */
   get next(): Wait | undefined {
-    return firstOf(this.#placed.first?.placed, this.#urgent.first?.urgent);
+    return firstOf(this.#placed?.first?.placed, this.#urgent?.first?.urgent);
   }
 
   /** Lines in the order of their heaps. */
   heaps(): readonly [readonly Line[], readonly Line[]] {
-    return [this.#placed.all(), this.#urgent.all()];
+    return [this.#placed?.all() ?? [], this.#urgent?.all() ?? []];
   }
 }
 

@@ -383,7 +383,7 @@ export class Throttles {
   }
 
   #lookAt(line: Line): void {
-    line.throttle.watched.add(line);
+    line.throttle.watch(line);
     this.#touch(line.throttle);
   }
 
@@ -421,7 +421,7 @@ export class Throttles {
     for (const line of throttle.watched) {
       const { called } = line;
       if (called === undefined) {
-        throttle.watched.delete(line);
+        throttle.unwatch(line);
         if (line.size === 0) throttle.forget(line);
       } else if (called.lane.key.held() !== undefined) this.#endCall(line);
       else if (now < line.patientUntil) {
@@ -432,7 +432,7 @@ export class Throttles {
         called.inVain();
         this.#endCall(line);
       } else {
-        throttle.watched.delete(line);
+        throttle.unwatch(line);
         if (!line.overtaken) line.queue.unfetched.add(line);
       }
     }
