@@ -84,11 +84,12 @@ describe("on_enqueue", () => {
     end`;
     const rig = await withQueue({ onEnqueueScript: script });
     const message = tenant("a", { body: bodyOf({ tenant: "t" }, "four") });
-    await rig.enqueue(message);
-    valueOf(await rig.broker.operations.updateQueue("q", { hooksSeePayload: true }));
-    await rig.enqueue(message);
+    for (const hooksSeePayload of [false, true, false]) {
+      valueOf(await rig.broker.operations.updateQueue("q", { hooksSeePayload }));
+      await rig.enqueue(message);
+    }
     const at = `${rig.clock.wall()}.0`;
-    assert.deepEqual(Object.keys(await keys(rig)).sort(), [`q t 4 four nil ${at}`, `q t 4 nil nil ${at}`]);
+    assert.deepEqual(await keys(rig), { [`q t 4 four nil ${at}`]: 1, [`q t 4 nil nil ${at}`]: 2 });
   });
 
   test("a frame of hooked and other queues is answered once, and the others wait for no script", async () => {

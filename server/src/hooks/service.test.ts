@@ -296,6 +296,14 @@ describe("the service", () => {
     assert.deepEqual(world.logged, [{ queue: "a", hook: "on_enqueue", script, reason: "error", line: 1, error: "no" }]);
   });
 
+  test("a breaker stays open when a last good script is to be asked from now on", async () => {
+    const world = new World();
+    world.set("a", { onEnqueueScript: "fails", provenOnEnqueue: { current: false, before: "x" } });
+    for (let call = 0; call < 3; call += 1) await fails(world, "a");
+    world.set("a", { onHookError: "last_good" });
+    assert.equal(world.service.stateOf("a", "on_enqueue")?.breaker, "open");
+  });
+
   test("a call of a script that is lost with its thread is measured as one that failed", async () => {
     const world = new World();
     world.set("a", { onEnqueueScript: "x" });

@@ -231,6 +231,8 @@ test("a limit holds what names its key; GetStats and Explain show where it stand
   assert.deepEqual(others, []);
   assert.ok(stats !== undefined && stats.tokens < 1);
   assert.deepEqual([stats.key, stats.ratePerSecond, stats.burst, stats.waiting], ["mail", 0.001, 1, 1n]);
+  await admin.createQueue({ name: "other" });
+  assert.deepEqual((await admin.getStats({ queue: "other" })).perThrottleStats, []);
   const { reason, text } = await admin.explain({ queue: "q", about: { case: "fairnessKey", value: "k" } });
   assert.ok(reason.case === "throttled", text);
   const { throttleKey, ratePerSecond, burst, placeInLine, nextAt } = reason.value;
