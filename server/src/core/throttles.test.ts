@@ -131,6 +131,46 @@ describe("one bucket", () => {
   });
 });
 
+test("in any stretch of two hours at most rate x time + burst is charged, for one key and for two on a message; and all of it", () => {
+  const driver = new CoreDriver();
+  driver.checked = false;
+  update(driver, noExpiry);
+  const buckets = [
+    { name: "a", rate: 2, burst: 5 },
+    { name: "b", rate: 0.5, burst: 20 },
+  ];
+  const costs = new Map<string, number>();
+  for (const { name, rate, burst } of buckets) limit(driver, name, `${rate},${burst}`);
+  for (let n = 0; n < 12_000; n += 1) {
+    const throttleKeys = [["a"], ["a"], ["a"], ["b"], ["a", "b"]][n % 5]!;
+    const cost = 1 + (n % 4);
+    for (const id of driver.enqueue(`k${n % 7}`, { cost, throttleKeys })) costs.set(id, cost);
+  }
+  const seconds = 2 * 3_600;
+  const end = driver.mono + seconds * 1_000;
+  const worker = driver.open({ credit: 1e9 });
+  const charged = buckets.map(({ burst }) => ({ at: driver.mono, stretch: 0, worst: 0, all: -burst }));
+  while (driver.mono < end) {
+    for (const { id, throttleKeys } of worker.take()) {
+      for (const [n, { name, rate }] of buckets.entries()) {
+        if (!throttleKeys.includes(name)) continue;
+        const sum = charged[n]!;
+        // The worst stretch that ends now: the one before goes on, or a new one begins.
+        sum.stretch = Math.max(0, sum.stretch - ((driver.mono - sum.at) * rate) / 1_000) + costs.get(id)!;
+        sum.at = driver.mono;
+        sum.worst = Math.max(sum.worst, sum.stretch);
+        sum.all += costs.get(id)!;
+      }
+    }
+    driver.wait(Math.max(0, driver.core.nextDeadline - driver.mono));
+  }
+  for (const [n, { name, rate, burst }] of buckets.entries()) {
+    const { worst, all } = charged[n]!;
+    assert.ok(worst <= burst + 1e-6, `${name}: ${worst} beyond its rate, where ${burst} are the burst`);
+    assert.ok(all >= 0.995 * rate * seconds, `${name}: ${all} of ${rate * seconds}`);
+  }
+});
+
 describe("keys behind one bucket", () => {
   test("10,000 of them, of weights 1 to 10, have exact shares by weight, and are looked at once for each delivery", () => {
     const driver = new CoreDriver();
