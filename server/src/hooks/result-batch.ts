@@ -6,9 +6,9 @@ export class ResultBatch {
   #rows = new Float64Array(64 * columns);
   #count = 0;
   #strings: string[] = [];
-  readonly #places = new Map<string, number>();
+  #places = new Map<string, number>();
   #sets: (readonly string[])[] = [];
-  readonly #setPlaces = new Map<string, number>();
+  #setPlaces = new Map<string, number>();
   #failures: ScriptFailure[] = [];
 
   get size(): number {
@@ -72,9 +72,10 @@ export class ResultBatch {
     };
     this.#count = 0;
     this.#strings = [];
-    this.#places.clear();
+    // New ones: a cleared map keeps all of its tables alive up to the next full collection.
+    if (this.#places.size > 0) this.#places = new Map();
     this.#sets = [];
-    this.#setPlaces.clear();
+    if (this.#setPlaces.size > 0) this.#setPlaces = new Map();
     this.#failures = [];
     return taken;
   }

@@ -131,7 +131,7 @@ export function readEnd(reader: ByteReader): AttemptEnd {
 
 /** Gives things numbers, in the order of their first use. */
 export class Numbering<T> {
-  readonly #numbers = new Map<T, number>();
+  #numbers = new Map<T, number>();
 
   get size(): number {
     return this.#numbers.size;
@@ -151,8 +151,10 @@ export class Numbering<T> {
     return this.#numbers.keys();
   }
 
+  /** Map.clear() makes a new table, also where there is nothing to clear, and lets the old one point to it: once one of them
+   * is in the old generation of the heap, all that follow get there as well, and full collections come twice as often. */
   clear(): void {
-    this.#numbers.clear();
+    if (this.#numbers.size > 0) this.#numbers = new Map();
   }
 }
 

@@ -48,10 +48,10 @@ const deletionsPerCommit = 1_000;
 
 export class IdempotencyStore {
   readonly #queues = new Map<number, OfQueue>();
-  readonly #used = new Map<number, KeyUsedMutation[]>();
-  readonly #releases = new Map<string, Release>();
+  #used = new Map<number, KeyUsedMutation[]>();
+  #releases = new Map<string, Release>();
   /** How many keys of which queues the commit under way forgets. */
-  readonly #forgotten = new Map<number, number>();
+  #forgotten = new Map<number, number>();
   /** Of deleted queues. */
   readonly #dead: Uint8Array[] = [];
   readonly #out = new ByteWriter();
@@ -130,11 +130,12 @@ export class IdempotencyStore {
       ops.push({ put, value: seal(put, this.#out.take(envelopeBytes)) });
       this.foundSegment(queueNumber, commit, uses.length);
     }
-    this.#used.clear();
+    // New ones: see Numbering.clear.
+    if (this.#used.size > 0) this.#used = new Map();
     for (const [name, release] of this.#releases) this.#writeMark(name, release, commit, ops);
-    this.#releases.clear();
+    if (this.#releases.size > 0) this.#releases = new Map();
     for (const [queueNumber, count] of this.#forgotten) this.#forget(queueNumber, count, ops);
-    this.#forgotten.clear();
+    if (this.#forgotten.size > 0) this.#forgotten = new Map();
     for (const del of this.#dead.splice(0, deletionsPerCommit)) ops.push({ del });
   }
 

@@ -38,7 +38,8 @@ export class Journal {
   readonly #table: PlaceWriter;
   readonly #observer: PayloadObserver;
   readonly #events = new EventWriter();
-  readonly #open = new Map<number, OpenRecord>();
+  /** By queue, of the commit under way. */
+  #open = new Map<number, OpenRecord>();
   #commit: number;
   #numbers = 0;
   #madeNow: PayloadRecord[] = [];
@@ -72,7 +73,8 @@ export class Journal {
     this.#events.begin(wall);
     for (const mutation of mutations) this.#write(mutation, ops);
     for (const [queueNumber, open] of this.#open) this.#close(queueNumber, open, ops);
-    this.#open.clear();
+    // A new one: see Numbering.clear.
+    if (this.#open.size > 0) this.#open = new Map();
     this.idempotency.close(this.#commit, ops);
     const key = journalKey(dataShard, this.#commit);
     const value = seal(key, this.#events.take(envelopeBytes));
