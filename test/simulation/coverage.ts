@@ -66,6 +66,8 @@ export interface Coverage {
   purges: number;
   /** Messages. */
   purged: number;
+  /** Noted together with the one before. */
+  purgedTogether: number;
   /** A crash left a part of the messages. */
   purgesKilled: number;
   redrives: number;
@@ -148,6 +150,7 @@ export function noCoverage(): Coverage {
     cancelledWaiting: 0,
     purges: 0,
     purged: 0,
+    purgedTogether: 0,
     purgesKilled: 0,
     redrives: 0,
     redriven: 0,
@@ -222,6 +225,7 @@ export function shortfalls(sum: Coverage, seeds: number): string[] {
     cancelledWaiting: sum.steps / 10_000,
     purges: sum.steps / 5_000,
     purged: sum.steps / 1_000,
+    purgedTogether: sum.steps / 10_000,
     purgesKilled: seeds / 40,
     redrives: sum.steps / 3_000,
     redriven: sum.steps / 1_500,

@@ -1,7 +1,6 @@
 // Purges: everything that waits in a queue goes, slice by slice, and nothing that was enqueued after one began.
 import { expect } from "./failure.ts";
 import type { Model } from "./model.ts";
-import { checkRemoved } from "./model-moves.ts";
 import type { ModelQueue } from "./model-state.ts";
 import type { TurnReader } from "./turn-reader.ts";
 
@@ -20,17 +19,7 @@ export function checkPurges(model: Model, reader: TurnReader): void {
   const [purge] = model.purges;
   if (purge === undefined) return;
   const { queue, request } = purge;
-  for (let next = reader.peekNamed(); next?.type === "removed" && next.by === "purge"; next = reader.peekNamed()) {
-    const message = model.find(next.queueNumber, next.sequence);
-    expect(message?.queue === queue, () => `${next?.sequence} is purged, but not of queue ${queue.name}`);
-    expect(message.lease === undefined, () => `${message.name} is purged, but leased`);
-    const later = message.origin === queue.number && message.sequence >= purge.before;
-    expect(!later, () => `${message.name} is purged, but came after the purge began`);
-    model.leaveLists(message);
-    checkRemoved(model, reader, message, "purge");
-    purge.removed += 1;
-    model.coverage.purged += 1;
-  }
+  while (reader.peekNamed()?.type === "purged") checkRun(model, reader, purge);
   if (queue.dead) {
     expect(reader.effect("failed").request === request, () => "a purge of a deleted queue is not answered");
     model.purges.shift();
@@ -45,4 +34,27 @@ export function checkPurges(model: Model, reader: TurnReader): void {
   }
   model.coverage.purges += 1;
   model.purges.shift();
+}
+
+/** Reads messages that went together. */
+function checkRun(model: Model, reader: TurnReader, purge: ModelPurge): void {
+  const { queue } = purge;
+  const { queueNumber, sequence: first, last } = reader.mutation("purged");
+  for (let sequence = first; sequence <= last; sequence += 1) {
+    const message = model.find(queueNumber, sequence);
+    expect(message?.queue === queue, () => `${sequence} is purged, but not of queue ${queue.name}`);
+    expect(message.lease === undefined, () => `${message.name} is purged, but leased`);
+    const later = message.origin === queue.number && message.sequence >= purge.before;
+    expect(!later, () => `${message.name} is purged, but came after the purge began`);
+    model.leaveLists(message);
+    model.forget(message);
+    model.ended.push(message.id);
+    if (model.leaveKey(message)) {
+      expect(sequence === last, () => `the weight of ${message.name} went, and others were purged before it was noted`);
+      reader.mutation("forgotten");
+    }
+    purge.removed += 1;
+    model.coverage.purged += 1;
+    if (sequence > first) model.coverage.purgedTogether += 1;
+  }
 }

@@ -6,7 +6,7 @@ import { expect, fail } from "./failure.ts";
 import { tokenNumber } from "./model-state.ts";
 
 type MutationOf<T extends Mutation["type"]> = Extract<Mutation, { type: T }>;
-type NamedMutation = MutationOf<"leased" | "returned" | "deciding" | "decided" | "moved" | "removed">;
+type NamedMutation = MutationOf<"leased" | "returned" | "deciding" | "decided" | "moved" | "removed" | "purged">;
 type EffectOf<T extends Effect["type"]> = Extract<Effect, { type: T }>;
 
 export interface Rest {
@@ -51,6 +51,7 @@ export class TurnReader {
         case "decided":
         case "moved":
         case "removed":
+        case "purged":
           return mutation;
         default:
       }

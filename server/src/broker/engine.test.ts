@@ -17,6 +17,9 @@ function enqueue(...items: Partial<EnqueueItem>[]): Command {
   return { type: "enqueue", request: 2, items: items.map((item) => ({ ...rest, ...item })) };
 }
 
+const who = { queue: "q", connection: 1, principal: "p" };
+const stream = { type: "open", kind: "stream", consumer: 1, worker: "", session: "", visibilityMs: 0, ...who } as const;
+
 test("a checkpoint ends although more weights and queues change with every commit than a slice writes", () => {
   const driver = new EngineDriver(checkpoint);
   const names = Array.from({ length: 60 }, (_, at) => `q${at}`);
@@ -55,16 +58,6 @@ test("a checkpoint ends although a sparse payload record cannot be read", () => 
   damaged[7] = (damaged[7] as number) ^ 1;
   driver.store.set(key, damaged);
 
-  const who = { queue: "q", connection: 1, principal: "p" };
-  const stream = {
-    type: "open",
-    kind: "stream",
-    consumer: 1,
-    worker: "",
-    session: "",
-    visibilityMs: 0,
-    ...who,
-  } as const;
   const { effects } = driver.turn({ ...stream, credit: 50 });
   const deliveries = effects.flatMap((effect): readonly Delivery[] =>
     effect.type === "deliver" ? effect.deliveries : [],
@@ -92,4 +85,15 @@ test("a purge leaves no bytes of messages that came in its very turn", () => {
     [2],
   );
   assert.equal(driver.engine.journal.ledger.records.size, 0);
+});
+
+test("a purge notes messages that stood together at once, and leaves a record the bytes of those that stay", () => {
+  const driver = new EngineDriver(checkpoint);
+  const bodies = [10, 20, 30, 40, 50].map((bytes) => ({ body: Buffer.alloc(bytes) }));
+  driver.turn(create("q"), { ...stream, credit: 1 }, enqueue(...bodies));
+  driver.turn({ type: "purge", request: 3, queue: "q" });
+  const purged = driver.turn().mutations.map((each) => each.type === "purged" && [each.sequence, each.last]);
+  assert.deepEqual(purged, [[2, 5]]);
+  const [record] = driver.engine.journal.ledger.records.all();
+  assert.deepEqual([record?.aliveMessages, record?.aliveBytes, record?.bytes], [1, 10, 150]);
 });

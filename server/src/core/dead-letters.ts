@@ -5,7 +5,7 @@ import { MessageState } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 import { type QueueSettings, deadLetterSuffix, defaultQueueSettings } from "./queue-settings.ts";
 import type { AttemptEnd, DeadLetterReason } from "./retry-policy.ts";
-import { noteLeft } from "./ending.ts";
+import { noteGone } from "./ending.ts";
 import type { State } from "./state.ts";
 import type { Turn } from "./turn.ts";
 
@@ -28,7 +28,7 @@ export function deadLetter(
   const lane = state.laneFor(key, from.throttleKeys);
   const now = turn.now.wall;
   const firstFailedAt = table.firstFailedAt(slot) || now;
-  noteLeft(turn, state.moveMessage(slot, lane));
+  noteGone(turn, state.moveMessage(slot, lane));
   if (weight !== key.ownWeight) {
     state.setOwnWeight(key, weight);
     turn.mutations.push({ type: "weighed", queueNumber: target.number, fairnessKey: key.name, weight });

@@ -1,6 +1,6 @@
 // How all that a deleted queue held goes, in slices: the number of the queue is dead with the commit that deleted it, so
 // nothing is written for its messages but that their bytes may go.
-import { noteLeft } from "./ending.ts";
+import { noteGone } from "./ending.ts";
 import { none } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
 import type { State } from "./state.ts";
@@ -85,5 +85,5 @@ export function drop(state: State, turn: Turn, slot: number): void {
       ? { queueNumber: table.queueNumber(slot), sequence: table.sequence(slot) }
       : undefined,
   });
-  noteLeft(turn, state.removeMessage(slot));
+  noteGone(turn, state.removeMessage(slot));
 }

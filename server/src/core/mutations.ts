@@ -124,16 +124,28 @@ export interface MovedMutation extends Located {
   readonly ended: AttemptEnd["by"] | undefined;
 }
 
-/** Acked, or gone for another reason. */
+/** Acked, or gone for another reason but a purge. */
 export interface RemovedMutation extends Located {
   readonly type: "removed";
-  readonly by: "ack" | "ttl" | "cancel" | "purge";
+  readonly by: "ack" | "ttl" | "cancel";
   /** The attempt whose end led here, where that was not written down before. For telemetry; not stored. */
   readonly ended: AttemptEnd["by"] | undefined;
   /** There may be a record of its failure, which goes with it. */
   readonly hasFailure: boolean;
   readonly record: number;
   readonly length: number;
+}
+
+/** Messages with consecutive sequences that a purge has removed, and that stood together: of a large purge, a thing for each
+ * message would be so much garbage that others wait for it to be collected. */
+export interface PurgedMutation extends Located {
+  readonly type: "purged";
+  /** The last one of them; `sequence` is the first. */
+  last: number;
+  readonly hasFailure: boolean;
+  readonly record: number;
+  /** Of all of them. */
+  length: number;
 }
 
 /** Set aside because its bytes cannot be read. */
@@ -231,6 +243,7 @@ export type Mutation =
   | DecidedMutation
   | MovedMutation
   | RemovedMutation
+  | PurgedMutation
   | QuarantinedMutation
   | DroppedMutation
   | WeighedMutation

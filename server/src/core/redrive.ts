@@ -1,6 +1,6 @@
 // Redrive: dead letters go back to the queue that they came from, to its tail, with their count of attempts at 0 and no
 // time to live. Which ones is the caller's choice; those that are leased, or gone by now, are passed over.
-import { noteLeft } from "./ending.ts";
+import { noteGone } from "./ending.ts";
 import type { Endings } from "./lease-endings.ts";
 import { MessageState } from "./message-table.ts";
 import type { Queue } from "./queue.ts";
@@ -28,7 +28,7 @@ export function redrive(core: Endings, turn: Turn, from: Queue, to: Queue, names
     const key = state.keyOf(to, lane.key.name);
     const weight = lane.key.ownWeight;
     const target = state.laneFor(key, lane.throttleKeys);
-    noteLeft(turn, state.moveMessage(slot, target));
+    noteGone(turn, state.moveMessage(slot, target));
     if (isNew && weight !== key.ownWeight) {
       state.setOwnWeight(key, weight);
       turn.mutations.push({ type: "weighed", queueNumber: to.number, fairnessKey: key.name, weight });

@@ -20,13 +20,6 @@ import { RecentSettlements } from "./recent-settlements.ts";
 import { SlotHeap } from "./slot-heap.ts";
 import { Throttles } from "./throttles.ts";
 
-/** What a message left behind. */
-export interface Left {
-  readonly key: FairnessKey;
-  /** The key went with its last message. */
-  readonly keyGone: boolean;
-}
-
 export class State {
   readonly table = new MessageTable();
   readonly index: MessageIndex;
@@ -240,8 +233,8 @@ export class State {
     lane.key.queue.depth += 1;
   }
 
-  /** To a lane of another queue or key; the message stands in no list and has no lease. */
-  moveMessage(slot: number, to: Lane): Left {
+  /** To a lane of another queue or key; the message stands in no list and has no lease. Returns its key if that has gone. */
+  moveMessage(slot: number, to: Lane): FairnessKey | undefined {
     if (this.table.queueNumber(slot) !== to.key.queue.number) to.key.queue.mixed = true;
     // Entered before it leaves, so that a lane it stays in does not go.
     this.#enterLane(to);
@@ -250,8 +243,9 @@ export class State {
     return left;
   }
 
-  /** The message stands in no list and has no lease any more. Its lane and key go with their last message. */
-  removeMessage(slot: number): Left {
+  /** The message stands in no list and has no lease any more. Its lane and key go with their last message.
+   * Returns the key if it has gone. */
+  removeMessage(slot: number): FairnessKey | undefined {
     const lane = this.laneOf(slot);
     this.index.remove(this.table.queueNumber(slot), this.table.sequence(slot), slot);
     if (this.table.expiryPlace(slot) >= 0) this.expiries.remove(slot);
@@ -259,7 +253,7 @@ export class State {
     return this.#leaveLane(lane);
   }
 
-  #leaveLane(lane: Lane): Left {
+  #leaveLane(lane: Lane): FairnessKey | undefined {
     const { key } = lane;
     const { queue } = key;
     lane.total -= 1;
@@ -271,8 +265,9 @@ export class State {
       this.#lanes[lane.id] = undefined;
       this.#vacantLanes.push(lane.id);
     }
-    if (key.total === 0) queue.keys.delete(key.name);
-    return { key, keyGone: key.total === 0 };
+    if (key.total > 0) return undefined;
+    queue.keys.delete(key.name);
+    return key;
   }
 
   /** The message waits: for a duration until `due` of the steady clock, or for the time of day `due`. */

@@ -60,6 +60,11 @@ export class BrokerCounters implements TurnObserver {
       case "removed":
         this.#removed(mutation);
         return 1;
+      case "purged": {
+        const messages = mutation.last - mutation.sequence + 1;
+        this.#of(mutation.inQueue).purged += messages;
+        return messages;
+      }
       case "returned":
         countReturned(this.#of(mutation.inQueue), mutation);
         return 1;
@@ -129,7 +134,6 @@ const removedBy = {
   ack: "acked",
   ttl: "outlived",
   cancel: "cancelled",
-  purge: "purged",
 } as const satisfies Record<RemovedMutation["by"], CountName>;
 
 function countReturned(counts: QueueCounts, { by }: ReturnedMutation): void {

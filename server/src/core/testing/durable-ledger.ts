@@ -42,7 +42,7 @@ interface StoredQueue {
 
 type Moved = Exclude<
   Mutation,
-  { type: "enqueued" | "removed" | "dropped" | "weighed" | "forgotten" | "config-set" } | QueueMutation
+  { type: "enqueued" | "removed" | "purged" | "dropped" | "weighed" | "forgotten" | "config-set" } | QueueMutation
 >;
 type QueueMutation = Extract<
   Mutation,
@@ -89,12 +89,21 @@ export class DurableLedger {
         this.#queues.get(mutation.queueNumber)?.weights.delete(mutation.fairnessKey);
         return;
       case "removed":
-        this.#messageOf(mutation);
-        this.#messages.delete(nameOf(mutation));
+        this.#removed(mutation);
+        return;
+      case "purged":
+        for (let { sequence } = mutation; sequence <= mutation.last; sequence += 1) {
+          this.#removed({ queueNumber: mutation.queueNumber, sequence });
+        }
         return;
       default:
         this.#changed(mutation, wall);
     }
+  }
+
+  #removed(name: { readonly queueNumber: number; readonly sequence: number }): void {
+    this.#messageOf(name);
+    this.#messages.delete(nameOf(name));
   }
 
   #applyToQueue(mutation: QueueMutation): void {

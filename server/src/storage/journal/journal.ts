@@ -1,6 +1,6 @@
 // The journal: turns the mutations of one turn into the operations of one commit, and keeps the ledger that checkpoints
 // need. One commit is one journal record with the events, and beside it the bytes of new messages in payload records.
-import type { EnqueuedMutation, LeasedMutation, MovedMutation, Mutation } from "../../core/mutations.ts";
+import type { EnqueuedMutation, LeasedMutation, MovedMutation, Mutation, PurgedMutation } from "../../core/mutations.ts";
 import { type Op, StorageError } from "../port.ts";
 import { EventWriter } from "./events.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
@@ -137,35 +137,38 @@ export class Journal {
         return;
       case "returned":
         this.#events.returned(mutation.queueNumber, mutation.sequence, mutation.counted, mutation);
-        ledger.pageChanged(mutation.page, this.#commit, false);
+        ledger.pageChanged(mutation.page, this.#commit, 0);
         return;
       case "deciding":
         this.#events.deciding(mutation.queueNumber, mutation.sequence, mutation.end);
-        ledger.pageChanged(mutation.page, this.#commit, false);
+        ledger.pageChanged(mutation.page, this.#commit, 0);
         return;
       case "decided":
         this.#events.decided(mutation.queueNumber, mutation.sequence, mutation);
-        ledger.pageChanged(mutation.page, this.#commit, false);
+        ledger.pageChanged(mutation.page, this.#commit, 0);
         return;
       case "moved":
         this.#moved(mutation, ops);
         return;
       case "removed":
         this.#events.removed(mutation.queueNumber, mutation.sequence, mutation.by === "ack");
-        ledger.pageChanged(mutation.page, this.#commit, true);
-        ledger.messageLeft(mutation.record, mutation.length);
+        ledger.pageChanged(mutation.page, this.#commit, 1);
+        ledger.messagesLeft(mutation.record, 1, mutation.length);
         if (mutation.hasFailure) ops.push({ del: failureKey(mutation.queueNumber, mutation.sequence) });
+        return;
+      case "purged":
+        this.#purged(mutation, ops);
         return;
       case "dropped":
         if (mutation.failure !== undefined) {
           ops.push({ del: failureKey(mutation.failure.queueNumber, mutation.failure.sequence) });
         }
-        ledger.pageChanged(mutation.page, this.#commit, true);
-        ledger.messageLeft(mutation.record, mutation.length);
+        ledger.pageChanged(mutation.page, this.#commit, 1);
+        ledger.messagesLeft(mutation.record, 1, mutation.length);
         return;
       case "quarantined":
         this.#events.quarantined(mutation.queueNumber, mutation.sequence);
-        ledger.pageChanged(mutation.page, this.#commit, false);
+        ledger.pageChanged(mutation.page, this.#commit, 0);
         return;
       case "weighed":
         this.#events.weighed(mutation.queueNumber, mutation.fairnessKey, mutation.weight);
@@ -196,15 +199,25 @@ export class Journal {
     }
   }
 
+  #purged({ queueNumber, sequence, last, page, record, length, hasFailure }: PurgedMutation, ops: Op[]): void {
+    for (let each = sequence; each <= last; each += 1) {
+      this.#events.removed(queueNumber, each, false);
+      if (hasFailure) ops.push({ del: failureKey(queueNumber, each) });
+    }
+    const messages = last - sequence + 1;
+    this.ledger.pageChanged(page, this.#commit, messages);
+    this.ledger.messagesLeft(record, messages, length);
+  }
+
   #leased(mutation: LeasedMutation): void {
     this.#events.leased(mutation.queueNumber, mutation.sequence, mutation);
-    this.ledger.pageChanged(mutation.page, this.#commit, false);
+    this.ledger.pageChanged(mutation.page, this.#commit, 0);
   }
 
   #moved(mutation: MovedMutation, ops: Op[]): void {
     const { queueNumber, sequence, failure } = mutation;
     this.#events.moved(queueNumber, sequence, mutation);
-    this.ledger.pageChanged(mutation.page, this.#commit, false);
+    this.ledger.pageChanged(mutation.page, this.#commit, 0);
     const key = failureKey(queueNumber, sequence);
     ops.push(failure === undefined ? { del: key } : { put: key, value: writeFailureRecord(key, failure) });
   }

@@ -105,10 +105,11 @@ export class Ledger {
   /** Queues whose next sequence has changed since it was written down. */
   readonly newSequences = new Set<number>();
 
-  messageLeft(recordHandle: number, length: number): void {
+  /** @param length of them all */
+  messagesLeft(recordHandle: number, messages: number, length: number): void {
     const record = this.records.get(recordHandle);
     if (record === undefined) return;
-    record.aliveMessages -= 1;
+    record.aliveMessages -= messages;
     record.aliveBytes -= length;
     if (record.aliveMessages === 0) {
       this.sparse.delete(record);
@@ -126,10 +127,11 @@ export class Ledger {
     this.deadRecords.push(record);
   }
 
-  pageChanged(pageHandle: number, commit: number, left: boolean): void {
+  /** @param left how many of its messages have gone */
+  pageChanged(pageHandle: number, commit: number, left: number): void {
     const page = this.pages.get(pageHandle);
     if (page === undefined) return;
-    if (left) page.aliveMessages -= 1;
+    page.aliveMessages -= left;
     if (page.dirtySince === Infinity) {
       page.dirtySince = commit;
       this.dirtyPages.add(page);

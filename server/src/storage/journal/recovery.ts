@@ -155,8 +155,8 @@ export class Recovery implements JournalReader, PageReader {
   #dropOfDeletedQueues(): void {
     const { table } = this.#core.state;
     for (const slot of this.#restorer.ofDeletedQueues()) {
-      this.#ledger.pageChanged(table.page(slot), this.#nextCommit - 1, true);
-      this.#ledger.messageLeft(table.record(slot), table.length(slot));
+      this.#ledger.pageChanged(table.page(slot), this.#nextCommit - 1, 1);
+      this.#ledger.messagesLeft(table.record(slot), 1, table.length(slot));
       // Whether it was a dead letter cannot be told any more: one that was enqueued to the very queue, redriven and
       // dead-lettered again looks as if it had never been anywhere else.
       this.#ledger.deadKeys.push(failureKey(table.queueNumber(slot), table.sequence(slot)));
@@ -343,7 +343,7 @@ export class Recovery implements JournalReader, PageReader {
     const slot = this.#changed(queueNumber, sequence, true);
     if (slot === undefined) return;
     const { table } = this.#core.state;
-    this.#ledger.messageLeft(table.record(slot), table.length(slot));
+    this.#ledger.messagesLeft(table.record(slot), 1, table.length(slot));
     this.#restorer.removed(slot, acked);
   }
 
@@ -373,7 +373,7 @@ export class Recovery implements JournalReader, PageReader {
     const handle = this.#core.state.table.page(slot);
     const page = this.#ledger.pages.get(handle);
     if (page !== undefined && page.asOf >= this.#commit) return undefined;
-    this.#ledger.pageChanged(handle, this.#commit, left);
+    this.#ledger.pageChanged(handle, this.#commit, left ? 1 : 0);
     return slot;
   }
 }
