@@ -53,7 +53,7 @@ export class Shell implements ReadableBroker {
   readonly #stateListeners = new Set<(state: BrokerState) => void>();
   readonly #options: ShellOptions;
   readonly #mailbox = new Mailbox();
-  readonly #pending = new Map<number, Done>();
+  #pending = new Map<number, Done>();
   readonly #consumers: Consumers;
   readonly #gate: HookGate;
   readonly operations: BrokerOperations;
@@ -385,6 +385,8 @@ export class Shell implements ReadableBroker {
   #answer(request: number, reply: Reply | Failure): void {
     const done = this.#pending.get(request);
     this.#pending.delete(request);
+    // A map that is emptied with every answer: its tables would stay up to the next full collection.
+    if (this.#pending.size === 0) this.#pending = new Map();
     done?.(reply);
   }
 

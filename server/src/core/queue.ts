@@ -32,7 +32,9 @@ export class Queue {
   nextSequence = 1;
   /** Messages of other queues have moved here: their sequences say nothing about the order of its own. */
   mixed = false;
-  readonly keys = new Map<string, FairnessKey>();
+  /** A new map when the last one has gone: a map that is emptied again and again keeps all the tables that it ever had alive
+   * up to the next full collection of the heap, and those come the more often. */
+  keys = new Map<string, FairnessKey>();
   /** What an operator has set on single keys, whether or not they have messages. */
   readonly overrides = new Map<string, KeyOverride>();
   /** Made with the first enqueue that has a key. */

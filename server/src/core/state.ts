@@ -33,7 +33,7 @@ export class State {
   readonly consumers = new Map<ConsumerId, Consumer>();
   readonly deadlines = new DeadlineHeap();
   /** Leases by the slot of their message. */
-  readonly leases = new Map<number, Lease>();
+  leases = new Map<number, Lease>();
   readonly recent = new RecentSettlements();
   /** Messages that wait for a duration, by the steady clock; for a time of day, by the wall clock. Both by `readyAt`. */
   readonly delayed: SlotHeap;
@@ -267,6 +267,7 @@ export class State {
     }
     if (key.total > 0) return undefined;
     queue.keys.delete(key.name);
+    if (queue.keys.size === 0) queue.keys = new Map();
     return key;
   }
 
@@ -403,6 +404,8 @@ export class State {
   endLease(lease: Lease): void {
     const { consumer, slot } = lease;
     this.leases.delete(slot);
+    // See Queue.keys.
+    if (this.leases.size === 0) this.leases = new Map();
     this.deadlines.remove(lease);
     const { key } = this.laneOf(slot);
     key.inFlight -= 1;

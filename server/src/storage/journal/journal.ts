@@ -24,6 +24,9 @@ export interface PayloadObserver {
   gone(record: PayloadRecord): void;
 }
 
+/** Most commits make none, and each is remembered. */
+const noRecords: readonly PayloadRecord[] = [];
+
 interface OpenRecord {
   readonly id: number;
   readonly messages: EnqueuedMutation[];
@@ -81,7 +84,8 @@ export class Journal {
     ops.push({ put: key, value });
     this.forgetDeadRecords(ops);
     this.ledger.journalBytes += value.byteLength;
-    this.ledger.entries.push({ commit: this.#commit, bytes: value.byteLength, records: this.#madeNow });
+    const records = this.#madeNow.length === 0 ? noRecords : this.#madeNow;
+    this.ledger.entries.push({ commit: this.#commit, bytes: value.byteLength, records });
     return ops;
   }
 

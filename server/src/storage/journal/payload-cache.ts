@@ -3,7 +3,7 @@ import type { PayloadObserver } from "./journal.ts";
 import type { PayloadRecord } from "./ledger.ts";
 
 export class PayloadCache implements PayloadObserver {
-  readonly #values = new Map<PayloadRecord, Uint8Array>();
+  #values = new Map<PayloadRecord, Uint8Array>();
   /** Of those, what came from the store: a reader checks each message in it. */
   readonly #unchecked = new WeakSet<PayloadRecord>();
   readonly #maxBytes: number;
@@ -55,5 +55,7 @@ export class PayloadCache implements PayloadObserver {
       this.#values.delete(record);
       this.#bytes -= value.byteLength;
     }
+    // Without room for any, it is emptied with every turn: its tables would stay up to the next full collection.
+    this.#values = new Map();
   }
 }
