@@ -31,17 +31,19 @@ async function purgeOnce(bench: Bench, { url }: ResidentBroker, messages: number
   await fill({ url, queue: purged }, messages);
   const admin = createClient(FilaAdmin, connectTransport(url));
   const load = Program.start(pacedDeliveryLoad, { url, queue: served, perSecond } satisfies PacedDeliveryTask);
+  const deliveries = load.answer();
   try {
     // Once what filling the queue left to do is done, and the client is warm.
     await passing(bench.options.quick ? 1 : 5);
     const fromUs = nowUs();
     await passing(bench.options.quick ? 1 : 8);
     const purgeUs = nowUs();
-    const answer = await admin.purgeQueue({ queue: purged });
+    // The load says nothing before it is stopped, but that it failed.
+    const answer = await Promise.race([admin.purgeQueue({ queue: purged }), deliveries as Promise<never>]);
     const toUs = nowUs();
     if (answer.purged < messages) throw new Error(`${answer.purged} of ${messages} messages were purged`);
     load.send("stop");
-    const { sentUs, latencyMs } = (await load.answer()) as PacedDeliveries;
+    const { sentUs, latencyMs } = (await deliveries) as PacedDeliveries;
     const within = (from: number, to: number): number[] =>
       latencyMs.filter((_, at) => sentUs[at]! >= from && sentUs[at]! < to);
     const during = within(purgeUs, toUs);

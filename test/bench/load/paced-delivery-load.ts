@@ -30,7 +30,9 @@ class Pace {
   readonly #enqueues = new RequestQueue<object>();
   readonly #leases = new RequestQueue<object>();
   #stopped = false;
+  /** Settlements that were sent, and the last of them that was answered. */
   #frame = 0n;
+  #settled = 0n;
 
   constructor(task: PacedDeliveryTask) {
     this.#task = task;
@@ -70,12 +72,12 @@ class Pace {
 
   async #work(): Promise<void> {
     this.#leases.push({ subscribe: { queue: this.#task.queue }, credit: 100_000 });
-    for await (const { subscribed, messages } of this.#client.streamLease(this.#leases)) {
+    for await (const { subscribed, messages, settled } of this.#client.streamLease(this.#leases)) {
       if (subscribed !== undefined) this.#produce(nowUs(), 0, cycle(makePayloads()));
-      if (messages.length === 0) {
-        if (this.#stopped && this.#sent.size === 0) return;
-        continue;
-      }
+      this.#settled = settled.at(-1)?.settlementFrame ?? this.#settled;
+      // What is not settled would come again, to the next load.
+      if (this.#stopped && this.#sent.size === 0 && messages.length === 0 && this.#settled === this.#frame) return;
+      if (messages.length === 0) continue;
       const now = nowUs();
       for (const { message } of messages) this.#delivered(message?.headers["number"] ?? "", now);
       const settlements = messages.map(({ message, leaseToken }) => ({
