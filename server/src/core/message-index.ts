@@ -68,7 +68,8 @@ export class MessageIndex {
     while (slots[at] !== slot + 1) at = (at + 1) & mask;
     this.#closeGap(slots, at);
     partition.size -= 1;
-    if (slots.length > smallest && partition.size * 8 < slots.length) this.#resize(partition, slots.length / 2);
+    // Rarely, and then by much: with every halving, a purge would make twice as much garbage outside of the heap.
+    if (slots.length > smallest && partition.size * 16 < slots.length) this.#resize(partition, slots.length / 4);
   }
 
   /** Moves later entries of the run back, so that no markers of deleted entries pile up. */

@@ -45,7 +45,7 @@ export class Journal {
   #open = new Map<number, OpenRecord>();
   #commit: number;
   #numbers = 0;
-  #madeNow: PayloadRecord[] = [];
+  readonly #madeNow: PayloadRecord[] = [];
 
   /** @param lastCommit the last commit that is in the store */
   constructor(
@@ -71,7 +71,7 @@ export class Journal {
   encode(mutations: readonly Mutation[], wall: number): Op[] {
     this.#commit += 1;
     this.#numbers = 0;
-    this.#madeNow = [];
+    this.#madeNow.length = 0;
     const ops: Op[] = [];
     this.#events.begin(wall);
     for (const mutation of mutations) this.#write(mutation, ops);
@@ -84,7 +84,8 @@ export class Journal {
     ops.push({ put: key, value });
     this.forgetDeadRecords(ops);
     this.ledger.journalBytes += value.byteLength;
-    const records = this.#madeNow.length === 0 ? noRecords : this.#madeNow;
+    // A copy has no room for more, of which an array that grew has much.
+    const records = this.#madeNow.length === 0 ? noRecords : this.#madeNow.slice();
     this.ledger.entries.push({ commit: this.#commit, bytes: value.byteLength, records });
     return ops;
   }
@@ -107,7 +108,7 @@ export class Journal {
   ): PayloadRecord {
     let bytes = 0;
     for (const part of parts) bytes += part.body.byteLength;
-    const record = this.ledger.records.add((handle) => new PayloadRecord(handle, queueNumber, id, bytes, runs));
+    const record = this.ledger.records.add((handle) => new PayloadRecord(handle, queueNumber, id, bytes, runs.slice()));
     record.aliveBytes = bytes;
     record.aliveMessages = parts.length;
     const key = payloadKey(queueNumber, id);
