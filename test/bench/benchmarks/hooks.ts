@@ -76,7 +76,9 @@ export const hooks: Benchmark = {
       name: "hooks",
       unit: "acked/s",
       peer: side("none", "no scripts", without),
-      fila: [{ ...side("realistic", "on_enqueue in its thread", withScript), target: { kind: "at least", value: 0.5 } }],
+      fila: [
+        { ...side("realistic", "on_enqueue in its thread", withScript), target: { kind: "at least", value: 0.5 } },
+      ],
     });
     const elsewhere = await runPairs(bench, {
       name: "hooks-elsewhere",

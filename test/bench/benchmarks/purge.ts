@@ -20,6 +20,9 @@ const served = "served";
 /** Of the other queue: enough for a p99 within a purge, far from what the broker can do. */
 const perSecond = 500;
 
+/** For the load: its own collections would delay as many messages as the broker's. */
+const roomy = ["--min-semi-space-size=64", "--max-semi-space-size=64", "--initial-old-space-size=256"];
+
 interface Purge {
   readonly seconds: number;
   readonly beforeP99: number;
@@ -30,7 +33,8 @@ interface Purge {
 async function purgeOnce(bench: Bench, { url }: ResidentBroker, messages: number): Promise<Purge> {
   await fill({ url, queue: purged }, messages);
   const admin = createClient(FilaAdmin, connectTransport(url));
-  const load = Program.start(pacedDeliveryLoad, { url, queue: served, perSecond } satisfies PacedDeliveryTask);
+  const task: PacedDeliveryTask = { url, queue: served, perSecond };
+  const load = Program.start(pacedDeliveryLoad, task, undefined, roomy);
   const deliveries = load.answer();
   try {
     // Once what filling the queue left to do is done, and the client is warm.

@@ -1,6 +1,12 @@
 // The journal: turns the mutations of one turn into the operations of one commit, and keeps the ledger that checkpoints
 // need. One commit is one journal record with the events, and beside it the bytes of new messages in payload records.
-import type { EnqueuedMutation, LeasedMutation, MovedMutation, Mutation, PurgedMutation } from "../../core/mutations.ts";
+import type {
+  EnqueuedMutation,
+  LeasedMutation,
+  MovedMutation,
+  Mutation,
+  PurgedMutation,
+} from "../../core/mutations.ts";
 import { type Op, StorageError } from "../port.ts";
 import { EventWriter } from "./events.ts";
 import { envelopeBytes, seal } from "./envelope.ts";
