@@ -69,7 +69,8 @@ export class MessageIndex {
     this.#closeGap(slots, at);
     partition.size -= 1;
     // Rarely, and then by much: with every halving, a purge would make twice as much garbage outside of the heap.
-    if (slots.length > smallest && partition.size * 16 < slots.length) this.#resize(partition, slots.length / 4);
+    const fewer = Math.max(smallest, slots.length / 4);
+    if (fewer < slots.length && partition.size * 16 < slots.length) this.#resize(partition, fewer);
   }
 
   /** Moves later entries of the run back, so that no markers of deleted entries pile up. */
