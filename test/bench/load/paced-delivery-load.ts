@@ -33,20 +33,25 @@ class Pace {
   /** Settlements that were sent, and the last of them that was answered. */
   #frame = 0n;
   #settled = 0n;
+  readonly #end = Promise.withResolvers<PacedDeliveries>();
 
   constructor(task: PacedDeliveryTask) {
     this.#task = task;
     this.#client = createClient(FilaService, connectTransport(task.url));
   }
 
-  async run(): Promise<PacedDeliveries> {
-    const stored = this.#readStored();
-    await Promise.race([this.#work(), stored]);
-    return this.#deliveries;
+  run(): Promise<PacedDeliveries> {
+    return Promise.race([this.#work(), this.#readStored(), this.#end.promise]);
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#endIfSettled();
+  }
+
+  /** What is not settled would come again, to the next load. */
+  #endIfSettled(): void {
+    if (this.#stopped && this.#sent.size === 0 && this.#settled === this.#frame) this.#end.resolve(this.#deliveries);
   }
 
   /** Sends what is due by now, and looks again in a millisecond. */
@@ -70,13 +75,12 @@ class Pace {
     throw new Error("the broker ended the stream of enqueues");
   }
 
-  async #work(): Promise<void> {
+  async #work(): Promise<never> {
     this.#leases.push({ subscribe: { queue: this.#task.queue }, credit: 100_000 });
     for await (const { subscribed, messages, settled } of this.#client.streamLease(this.#leases)) {
       if (subscribed !== undefined) this.#produce(nowUs(), 0, cycle(makePayloads()));
       this.#settled = settled.at(-1)?.settlementFrame ?? this.#settled;
-      // What is not settled would come again, to the next load.
-      if (this.#stopped && this.#sent.size === 0 && messages.length === 0 && this.#settled === this.#frame) return;
+      this.#endIfSettled();
       if (messages.length === 0) continue;
       const now = nowUs();
       for (const { message } of messages) this.#delivered(message?.headers["number"] ?? "", now);
