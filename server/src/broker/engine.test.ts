@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command, EnqueueItem } from "../core/commands.ts";
 import type { Delivery } from "../core/effects.ts";
-import { payloadKey } from "../storage/journal/keys.ts";
+import { RecordType, payloadKey } from "../storage/journal/keys.ts";
 import { EngineDriver } from "./testing/engine-driver.ts";
 import { defaultQueueSettings } from "../core/queue-settings.ts";
 
@@ -73,6 +73,22 @@ test("a checkpoint ends although a sparse payload record cannot be read", () => 
   }
   assert.ok(turns < 100, "the checkpoint is over");
   assert.equal(record.aliveMessages, 10, "what cannot be read stays where it is");
+});
+
+test("a checkpoint takes the commits of which nothing lives in small slices, and what lives in large ones", () => {
+  const driver = new EngineDriver({ ...checkpoint, journalCommits: 450 });
+  driver.turn(create("q"));
+  for (let commit = 1; commit <= 300; commit += 1) driver.turn(enqueue({}));
+  driver.turn({ type: "purge", request: 3, queue: "q" });
+  while (driver.engine.core.purges.size > 0) driver.turn();
+  while (!driver.engine.checkpoint.active) driver.turn(enqueue({}));
+  const slices: number[] = [];
+  while (driver.engine.checkpoint.active) {
+    const { data } = driver.turn();
+    slices.push(data.filter((op) => "del" in op && op.del[0] === RecordType.journal).length);
+  }
+  // Each of the last commits counts twice, for itself and for its message.
+  assert.deepEqual(slices, [0, ...new Array<number>(12).fill(25), 51, 50, 49]);
 });
 
 test("a purge leaves no bytes of messages that came in its very turn", () => {

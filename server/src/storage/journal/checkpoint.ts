@@ -20,7 +20,7 @@ export interface CheckpointOptions {
   readonly journalBytes: number;
   /** ... or this many commits. */
   readonly journalCommits: number;
-  /** Messages that one slice looks at, about. */
+  /** Messages and commits that one slice looks at, about; a quarter of it where nothing lives any more. */
   readonly sliceMessages: number;
   /** Bytes of messages that one slice moves, about. */
   readonly sliceBytes: number;
@@ -36,6 +36,9 @@ export const defaultCheckpointOptions: CheckpointOptions = {
 const messagesPerPage = 1_000;
 /** A sparse payload record whose messages stand in more pages than these is left where it is. */
 const pagesPerSparseRecord = 16;
+/** The part of `sliceMessages` in commits of which nothing lives: who is served in the same turn waits for them to go, and
+ * they may go in as many slices as they like. What lives should stand together, in as few pages and records as may be. */
+const partOfDeadCommits = 0.25;
 /** A payload record below this size is joined with others. */
 const smallRecordBytes = 16 * 1_024;
 
@@ -58,11 +61,11 @@ export class Checkpoint {
   #weightsLeft = 0;
   #sequencesLeft = 0;
   /** Messages per queue that get into pages with this slice. */
-  readonly #toPage = new Map<number, number[]>();
+  #toPage = new Map<number, number[]>();
   /** Bytes per queue that get into new payload records with this slice. */
-  readonly #toMove = new Map<number, Moving>();
+  #toMove = new Map<number, Moving>();
   /** Pages that name bytes which this slice has moved. */
-  readonly #toRewrite = new Set<Page>();
+  #toRewrite = new Set<Page>();
 
   constructor(journal: Journal, source: MessageSource, options: CheckpointOptions = defaultCheckpointOptions) {
     this.#journal = journal;
@@ -91,25 +94,28 @@ export class Checkpoint {
   /** The payload records whose values the next slice wants. */
   plan(): PayloadRecord[] {
     if (this.#phase !== "advancing") return [];
+    const { sliceMessages, sliceBytes } = this.#options;
     const wanted: PayloadRecord[] = [];
     let bytes = 0;
     let messages = 0;
+    let most = sliceMessages * partOfDeadCommits;
     this.#plannedThrough = 0;
     this.#plannedSparse = [];
     for (const entry of this.#journal.ledger.entries) {
       if (entry.commit > this.#target) break;
-      if (bytes >= this.#options.sliceBytes || messages >= this.#options.sliceMessages) break;
+      if (bytes >= sliceBytes || messages >= most) break;
       this.#plannedThrough = entry.commit;
       messages += 1;
       for (const record of entry.records) {
         messages += record.aliveMessages;
+        if (record.aliveMessages > 0) most = sliceMessages;
         if (!shouldMove(record)) continue;
         wanted.push(record);
         bytes += record.bytes;
       }
     }
     for (const record of this.#journal.ledger.sparse) {
-      if (bytes >= this.#options.sliceBytes) break;
+      if (bytes >= sliceBytes) break;
       this.#plannedSparse.push(record);
       wanted.push(record);
       bytes += record.bytes;
@@ -313,15 +319,16 @@ export class Checkpoint {
 
   #flush(ops: Op[]): void {
     for (const [queueNumber, moving] of this.#toMove) this.#closeMoving(queueNumber, moving, ops);
-    this.#toMove.clear();
+    // New ones: see Numbering.clear. What was moved would stay with the old ones.
+    if (this.#toMove.size > 0) this.#toMove = new Map();
     for (const [queueNumber, slots] of this.#toPage) {
       for (let from = 0; from < slots.length; from += messagesPerPage) {
         this.#addPage(queueNumber, slots.slice(from, from + messagesPerPage), ops);
       }
     }
-    this.#toPage.clear();
+    if (this.#toPage.size > 0) this.#toPage = new Map();
     for (const page of this.#toRewrite) this.#rewrite(page, ops);
-    this.#toRewrite.clear();
+    if (this.#toRewrite.size > 0) this.#toRewrite = new Set();
   }
 
   #addPage(queueNumber: number, slots: readonly number[], ops: Op[]): void {
