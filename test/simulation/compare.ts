@@ -50,7 +50,8 @@ function compareQueue(expected: ModelQueue, core: Core): void {
     const ready = key.ready.length + (maybe.get(key.name) ?? 0);
     const weighed = found?.weight === key.weight && found.ownWeight === key.ownWeight && found.weighed === key.weighed;
     const same = weighed && found.paused === key.paused && found.ready === ready;
-    expect(same, () => `key ${key.name} of queue ${name}: weight ${found?.weight}, not ${key.weight}`);
+    const has = `weight ${found?.weight} and ${found?.ready} ready`;
+    expect(same, () => `key ${key.name} of queue ${name}: ${has}, not ${key.weight} and ${ready}`);
   }
 }
 
