@@ -32,6 +32,8 @@ export class Switchboard {
   readonly #waiting = new Map<number, (outcome: Outcome<Reply>) => void>();
   #timers: Timer[] = [];
   #operations: BrokerOperations[] = [];
+  /** How often the broker was killed. */
+  #kills = 0;
   /** Something has happened that operations go on from. */
   stirred = false;
 
@@ -42,6 +44,9 @@ export class Switchboard {
   /** @param asked is told the number of each request */
   operations(asked: (request: number) => void): BrokerOperations {
     const world = this.#world;
+    const kills = this.#kills;
+    // Also of an operation that was answered just before, and was about to go on.
+    const isKilled = (): boolean => kills !== this.#kills;
     const host: OperationsHost = {
       state: "serving",
       get life() {
@@ -50,7 +55,7 @@ export class Switchboard {
       clock: {
         mono: () => world.mono,
         wall: () => world.wall,
-        after: (ms, fire) => this.#after(ms, fire),
+        after: (ms, fire) => (isKilled() ? () => undefined : this.#after(ms, fire)),
       },
       onStateChange: () => () => undefined,
       gate: new HookGate(undefined, {
@@ -60,6 +65,7 @@ export class Switchboard {
       }),
       hooks: undefined,
       call: (make) => {
+        if (isKilled()) return new Promise(() => undefined);
         const request = world.number();
         asked(request);
         world.mailbox.push(make(request));
@@ -120,6 +126,7 @@ export class Switchboard {
 
   /** Nobody is answered any more. */
   killed(): void {
+    this.#kills += 1;
     this.#waiting.clear();
     this.#timers = [];
     this.#operations = [];
