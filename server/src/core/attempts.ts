@@ -156,7 +156,7 @@ function apply(core: Endings, turn: Turn, slot: number, decision: Decision, end:
     expire(core, turn, slot, leased ? end.by : undefined);
     return;
   }
-  if (table.expiryPlace(slot) < 0 && expiresAt !== 0) state.setExpiry(slot, expiresAt);
+  state.resumeExpiry(slot);
   const { delayMs } = decision;
   const waiting = delayMs > 0 ? "delayed" : "ready";
   const readyAt = delayMs > 0 ? Math.ceil(turn.now.wall + delayMs) : core.readyClock.readRetry(turn);

@@ -436,6 +436,7 @@ export class Core {
     }
     state.table.setState(slot, MessageState.quarantined);
     state.setAside.add(slot);
+    state.resumeExpiry(slot);
     turn.mutations.push({
       type: "quarantined",
       queueNumber,

@@ -121,7 +121,7 @@ export function release(core: Endings, turn: Turn, lease: Lease): void {
     waiting: "ready",
     by: "release",
   });
-  if (expiresAt !== 0 && table.expiryPlace(slot) < 0) state.setExpiry(slot, expiresAt);
+  state.resumeExpiry(slot);
   state.makeReady(slot);
 }
 

@@ -314,6 +314,12 @@ export class State {
     if (at > 0) this.expiries.add(slot);
   }
 
+  /** The message is no longer leased: its time to live counts again, also if it was over meanwhile. */
+  resumeExpiry(slot: number): void {
+    const at = this.table.expiresAt(slot);
+    if (at > 0 && this.table.expiryPlace(slot) < 0) this.setExpiry(slot, at);
+  }
+
   /** The message may be delivered from now on, at its place (readyAt, sequence). */
   makeReady(slot: number): void {
     const lane = this.laneOf(slot);

@@ -246,6 +246,18 @@ describe("a time to live", () => {
     assert.deepEqual(removed, ["ack"]);
   });
 
+  test("that ended while a worker had a dead letter, which then cannot be read: it is gone", () => {
+    const driver = new CoreDriver();
+    driver.enqueue("k", { queue: "q.dlq", ttlMs: 1_000 });
+    driver.open({ queue: "q.dlq" }).pull(1);
+    driver.wait(1_000);
+    driver.run({ type: "quarantine", queueNumber: 2, sequence: 1 });
+    driver.wait(1);
+    assert.equal(driver.stats("q.dlq").depth, 0);
+    const removed = driver.mutations.flatMap((each) => (each.type === "removed" ? [each.by] : []));
+    assert.deepEqual(removed, ["ttl"]);
+  });
+
   test("that ended while a worker had the message: nobody gets it again", () => {
     for (const end of ["nack", "release", "expiry", "close"] as const) {
       const driver = new CoreDriver();
