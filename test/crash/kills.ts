@@ -100,8 +100,12 @@ export async function runKills(scope: Scope, { lines, kills, seed }: KillOptions
   await Promise.race([producing, failing]);
   finishing.abort();
   await server.process.until(
-    async () => (await server.process.stats(QUEUE)).depth + (await server.process.stats(DEAD_LETTERS)).depth,
-    // Between the two looks a dead letter may have moved.
+    async () => {
+      // Between two looks a dead letter may have moved to the other queue, and the next look would miss it.
+      let left = 0;
+      for (const queue of [QUEUE, DEAD_LETTERS, QUEUE]) left += (await server.process.stats(queue)).depth;
+      return left;
+    },
     (left) => left === 0,
   );
   done.abort();
